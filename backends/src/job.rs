@@ -1,0 +1,74 @@
+//! What the driver asks of the back end, and what it gets. Both travel in postcard's format over pipes.
+
+use clef_psg::graph::Psg;
+use clef_psg::plan::{FencePlan, NodeSync};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Job {
+    pub psg: Psg,
+    /// Plans of the routes that the executable carries.
+    pub routes: Vec<RoutePlan>,
+    pub options: Options,
+    pub want: Want,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RoutePlan {
+    pub route: Route,
+    pub sync: NodeSync,
+    /// For attributes in the MLIR that users read.
+    pub plan: FencePlan,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Route {
+    /// ROCr and the host executor.
+    Hsa,
+    Vulkan,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Options {
+    /// 0, 2 or 3.
+    pub opt_level: u8,
+    /// LLVM's name of the processor: `x86-64-v3`.
+    pub cpu: String,
+    pub triple: String,
+    /// Kernels get a SPIR-V form.
+    pub vulkan: bool,
+    /// Hooks for adversarial memory.
+    pub adversarial: bool,
+    pub debug_info: bool,
+    /// Dump the module after this pass.
+    pub dump_after: Option<String>,
+    pub time_passes: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Want {
+    /// An ELF object of the whole program, with `main`.
+    Object,
+    /// The module as built: func, gpu, spirv, llvm dialects, the plan as attributes.
+    Mlir,
+    /// After all passes.
+    MlirOpt,
+    /// LLVM IR after optimisation.
+    Llvm,
+    Asm,
+    /// SPIR-V modules, one file after the other in [`Answer::files`].
+    Spirv,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Answer {
+    /// Name and content: `program.o`, `saxpy.0.spv`, `program.mlir`.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// A compiler bug: what was going on, with MLIR's or LLVM's own words, for the report (never shown as an error of
+    /// the user's program).
+    pub bug: Option<String>,
+    /// Pass name and microseconds.
+    pub timings: Vec<(String, u64)>,
+    /// From `dump_after`.
+    pub dump: Option<String>,
+}

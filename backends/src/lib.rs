@@ -1,0 +1,6 @@
+//! Lowering of the graph to MLIR and through it to native code. A pure function from a [`job::Job`] to bytes or text.
+//!
+//! The binary `clefc-backend` reads a job from standard input and writes the [`job::Answer`]; it is the only program
+//! that maps LLVM. Only `mlir/` names melior.
+
+pub mod job;

@@ -1,0 +1,11 @@
+//! From Clef text to a tree in which every name and type is resolved.
+//!
+//! Stages, each readable without the others: [`lex`] (tokens), [`layout`] (the offside rule as virtual tokens),
+//! [`parse`] ([`ast`]), [`check`] (names, types, units, patterns: the [`typed`] tree). Every stage returns what it
+//! could make of its input and a list of [`diagnostic::Diagnostic`]s; none fails, none panics, none reads files.
+
+pub mod ast;
+pub mod codes;
+pub mod diagnostic;
+pub mod span;
+pub mod typed;

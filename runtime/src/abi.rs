@@ -1,0 +1,173 @@
+//! The C ABI between compiled programs and the runtime: static descriptors and value layouts.
+//!
+//! The back end emits these structures as constants; field order and sizes are fixed here and nowhere else. A test
+//! in the back end holds its copy of the offsets against this file.
+//!
+//! # Values
+//!
+//! Scalars are themselves (`bool` is one byte, `char` 32 bits). Heap objects begin with a [`Header`]; a reference is
+//! the object's address. References count holders; a negative count marks a static object that is never freed. The
+//! compiled code counts; runtime functions *borrow* their arguments and *give* their results, unless they say else.
+//!
+//! | value | layout behind the header |
+//! |---|---|
+//! | string | `len: i64` (bytes), the bytes, a NUL |
+//! | array | `len: i64` (elements), the elements from offset 16 |
+//! | closure | code address (first argument: the closure object), then the captures |
+//! | boxed aggregate | its fields |
+//!
+//! # Calls
+//!
+//! An intrinsic named `a.b` in the graph is the C function `clef_a_b` with the operands as C values. Functions that
+//! can stop the program take a trailing [`Loc`].
+
+use std::ffi::c_char;
+
+/// Head of every counted object.
+#[repr(C)]
+pub struct Header {
+    /// Number of references; negative: static.
+    pub count: i32,
+    /// Chosen by the compiled code (the case of a union, the size of the cell).
+    pub tag: u32,
+}
+
+/// Head of strings and arrays.
+#[repr(C)]
+pub struct Sequence {
+    pub header: Header,
+    pub len: i64,
+}
+
+/// A place in the source.
+#[repr(C)]
+pub struct Loc {
+    pub file: *const c_char,
+    pub line: u32,
+    pub column: u32,
+}
+
+/// A resolved kernel argument: what kernel code on the host receives, one for each parameter.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Arg {
+    /// Buffer: address of its first byte for the executing agent. Scalar: its bits, zero-extended.
+    pub value: u64,
+    /// Buffer: number of elements. Scalar: 0.
+    pub len: u64,
+}
+
+/// Runs the whole kernel on the host; its parallel loops call `clef_parallel`.
+pub type HostKernel = unsafe extern "C" fn(args: *const Arg);
+
+/// Body of an outlined parallel loop: the items `begin..end` of the flattened domain's outermost dimension.
+pub type ParallelBody = unsafe extern "C" fn(env: *const u8, begin: i64, end: i64);
+
+/// Number of work-items in each dimension of a phase (1 for absent ones, 0 or less: nothing to do).
+pub type ExtentFn = unsafe extern "C" fn(args: *const Arg, out: *mut i64);
+
+#[repr(C)]
+pub struct Kernel {
+    pub name: *const c_char,
+    pub params: *const Param,
+    pub n_params: u32,
+    /// Launches on a GPU, in order; none where the kernel has no GPU form.
+    pub n_phases: u32,
+    pub phases: *const Phase,
+    pub host: Option<HostKernel>,
+    /// Path of a prebuilt object, or null.
+    pub object: *const c_char,
+}
+
+#[repr(C)]
+pub struct Param {
+    /// 0 scalar, 1 buffer.
+    pub kind: u8,
+    /// Bytes of the scalar or of one element.
+    pub size: u8,
+    /// Bit 0: read, bit 1: written.
+    pub effect: u8,
+    pub reserved: u8,
+}
+
+/// One launch of a kernel on a GPU.
+#[repr(C)]
+pub struct Phase {
+    pub extent: Option<ExtentFn>,
+    pub spirv: *const u32,
+    /// Bytes.
+    pub spirv_len: u64,
+    /// Entry point in the SPIR-V module.
+    pub entry: *const c_char,
+    /// Work-items of a workgroup in x, y, z.
+    pub local: [u32; 3],
+    /// Push constants hold, in order: each parameter (buffer: address and element count, 16 bytes; scalar: 8 bytes),
+    /// then the extents (3 × 8 bytes). If that exceeds 128 bytes they hold one address of a block with that content.
+    pub push_len: u32,
+}
+
+/// What the program remembers of one dispatch in the source: the newest execution.
+#[repr(C)]
+#[derive(Default)]
+pub struct Site {
+    /// Sequence number on its queue of the newest dispatch from here; 0: none yet. Written by the runtime.
+    pub sequence: u64,
+    /// Queue index + 1 in the runtime's table; 0: none yet.
+    pub queue: u32,
+    pub reserved: u32,
+}
+
+/// One dispatch in the source, with its part of the fence plan.
+#[repr(C)]
+pub struct Dispatch {
+    pub kernel: *const Kernel,
+    pub site: *mut Site,
+    /// Dispatches of other queues that this one must follow (barrier-and packets, semaphores).
+    pub after: *const After,
+    pub n_after: u32,
+    /// 0 CPU, 1 GPU, 2 NPU.
+    pub agent: u8,
+    pub device: u8,
+    pub queue: u8,
+    /// Bit 0: clean the host's cache at the doorbell (HSA route). Bit 1: the same on the Vulkan route. Bit 2: pipeline
+    /// barrier before it. Bit 3: pipeline barrier behind it.
+    pub flags: u8,
+    /// AQL packet header: type, barrier bit, acquire and release scopes.
+    pub header: u16,
+    pub reserved: [u16; 3],
+    pub loc: Loc,
+}
+
+#[repr(C)]
+pub struct After {
+    pub site: *const Site,
+    /// Routes whose plan has it: bit 0 HSA and host executor, bit 1 Vulkan.
+    pub routes: u32,
+    pub reserved: u32,
+}
+
+pub const FLAG_CLEAN_HSA: u8 = 1;
+pub const FLAG_CLEAN_VULKAN: u8 = 2;
+pub const FLAG_BARRIER_BEFORE: u8 = 4;
+pub const FLAG_BARRIER_BEHIND: u8 = 8;
+
+pub const ROUTE_HSA: u32 = 1;
+pub const ROUTE_VULKAN: u32 = 2;
+
+// Functions of the dispatch ABI (implemented in `agents`):
+//
+//   void clef_dispatch(const Dispatch* d, const uint64_t* args);
+//       args: one word a parameter; buffers by the address that the program holds (the host's). Agent CPU: runs in
+//       place. Copies what it needs from args before it returns.
+//   void clef_wait(const After* sites, uint32_t n, const Loc* loc);
+//       Waits until the newest dispatch of each site (whose routes include the active one) has ended.
+//   void clef_parallel(ParallelBody body, const void* env, int64_t items, int64_t cost);
+//       Runs body over 0..items, split over threads; returns when all is done. cost: estimated work of one item, in
+//       scalar operations.
+//   void* clef_alloc_unified(int64_t bytes, uint32_t agents, uint32_t hint, const Loc* loc);
+//       agents: bit 0 CPU, 1 NPU, 8+n GPU n. hint: 0 PreferCPU, 1 PreferGPU, 2 PreferNPU, 3 BalancedAccess.
+//   void clef_buffer_retain(void* address); void clef_buffer_release(void* address);
+//   void clef_host_access(void* address, uint64_t bytes, uint32_t write, const Loc* loc);
+//       Only in programs built for adversarial memory: before each host access of a buffer's bytes.
+//   void clef_start(int argc, char** argv);  int clef_finish(int code);
+//       clef_finish waits for all pending work and reports kernels that stopped.
