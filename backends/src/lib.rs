@@ -3,4 +3,4 @@
 //! The binary `clefc-backend` reads a job from standard input and writes the [`job::Answer`]; it is the only program
 //! that maps LLVM. Only `mlir/` names melior.
 
-pub mod job;
+pub use clef_psg::job;

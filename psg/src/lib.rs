@@ -28,6 +28,7 @@
 pub mod builder;
 pub mod graph;
 pub mod id;
+pub mod job;
 pub mod node;
 pub mod plan;
 pub mod ty;

@@ -1,7 +1,7 @@
 //! What the driver asks of the back end, and what it gets. Both travel in postcard's format over pipes.
 
-use clef_psg::graph::Psg;
-use clef_psg::plan::{FencePlan, NodeSync};
+use crate::graph::Psg;
+use crate::plan::{FencePlan, NodeSync};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
