@@ -48,4 +48,28 @@ codes! {
     TAB_INDENT = 8;
     /// A bracket without its partner.
     UNBALANCED = 9;
+    /// A file or folder that does not exist.
+    NO_SUCH_FILE = 801;
+    /// A file that cannot be read.
+    UNREADABLE = 802;
+    /// An output that cannot be written.
+    UNWRITABLE = 803;
+    /// A folder without exactly one project file.
+    NO_PROJECT = 804;
+    /// A project file that is malformed.
+    BAD_PROJECT = 805;
+    /// No linker was found.
+    NO_LINKER = 806;
+    /// The linker could not make the executable.
+    LINK_FAILED = 807;
+    /// A part of the compiler is not installed.
+    NOT_INSTALLED = 808;
+    /// A target, route or stage that this version does not have.
+    NOT_AVAILABLE = 809;
+    /// `explain` was asked for a code that does not exist.
+    NO_SUCH_CODE = 810;
+    /// `new` was asked to make a project where something is already.
+    ALREADY_THERE = 811;
+    /// A source file larger than the compiler accepts.
+    TOO_LARGE = 812;
 }

@@ -1,0 +1,121 @@
+//! `clefc build`: from source to an executable; also what `run` and the code stages of `emit` share.
+
+use super::{Program, analysed, bug, fence_options, project_table, show_timings, table};
+use crate::backend::{self, Failure};
+use crate::cli::{BuildArgs, CodeOptions, Input};
+use crate::link;
+use crate::project::{Gpu, Project};
+use crate::render;
+use crate::stages::{self, Timings};
+use clef_frontend::diagnostic::Diagnostic;
+use clef_psg::job::{Answer, Job, Options, Route, RoutePlan, Want};
+use clef_psg::plan::NodeSync;
+use clef_psg::rc;
+use std::path::Path;
+
+pub fn run(args: &BuildArgs) -> u8 {
+    let project = match args.input.open() {
+        Ok(project) => project,
+        Err(code) => return code,
+    };
+    let target = args.output.clone().unwrap_or_else(|| project.output.clone());
+    match executable(&args.input, &project, args.code, args.adversarial, &target) {
+        Ok(()) => 0,
+        Err(code) => code,
+    }
+}
+
+/// Makes the executable at `target`.
+pub fn executable(
+    input: &Input,
+    project: &Project,
+    code: CodeOptions,
+    adversarial: bool,
+    target: &Path,
+) -> Result<(), u8> {
+    let request = Request { want: Want::Object, adversarial, dump_after: None };
+    let (answer, mut timings) = code_for(input, project, code, request)?;
+    let object = answer.files.first().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
+    let linked = timings.measure("link", || link::link(project, object, target, code.release));
+    if code.time_passes {
+        show_timings(&timings);
+    }
+    linked.map_err(|diagnostic| input.fail(diagnostic))
+}
+
+/// What is wanted of the back end.
+pub struct Request {
+    pub want: Want,
+    pub adversarial: bool,
+    pub dump_after: Option<String>,
+}
+
+/// Runs all stages up to the back end's answer; shows diagnostics on the way.
+pub fn code_for(
+    input: &Input,
+    project: &Project,
+    code: CodeOptions,
+    request: Request,
+) -> Result<(Answer, Timings), u8> {
+    let mut program = analysed(input, project)?;
+    let mut timings = std::mem::take(&mut program.checked.timings);
+    let routes = plans(input, project, code, &program, &mut timings)?;
+    let Program { checked, mut analysed } = program;
+    timings.measure("counts", || rc::insert(&mut analysed.psg));
+    stages::verified(&analysed.psg, "counts").map_err(bug)?;
+    let opt_level = code.opt_level.unwrap_or(if code.release { 3 } else { 2 });
+    let job = Job {
+        psg: analysed.psg,
+        kernels: analysed.kernels,
+        routes,
+        options: Options {
+            opt_level,
+            cpu: "x86-64-v3".to_owned(),
+            triple: "x86_64-unknown-linux-gnu".to_owned(),
+            vulkan: project.gpu == Gpu::Vulkan || request.want == Want::Spirv,
+            adversarial: request.adversarial,
+            debug_info: !code.release,
+            dump_after: request.dump_after,
+            time_passes: code.time_passes,
+        },
+        want: request.want,
+    };
+    drop(checked);
+    let answer = timings.measure("back end", || backend::run(&job)).map_err(|failure| match failure {
+        Failure::User(diagnostic) => input.fail(diagnostic),
+        Failure::Bug(text) => bug(text),
+    })?;
+    timings.0.extend(answer.timings.iter().map(|(name, micros)| (format!("  {name}"), *micros)));
+    Ok((answer, timings))
+}
+
+/// One accepted plan per route that the executable carries; warnings are shown once, for the first.
+fn plans(
+    input: &Input,
+    project: &Project,
+    code: CodeOptions,
+    program: &Program,
+    timings: &mut Timings,
+) -> Result<Vec<RoutePlan>, u8> {
+    let mut wanted = vec![(Route::Hsa, "hsa-gfx1151")];
+    if project.gpu == Gpu::Vulkan {
+        wanted.push((Route::Vulkan, project_table(project)));
+    }
+    let mut plans = Vec::new();
+    for (route, name) in wanted {
+        let costs = table(name).map_err(|diagnostic| input.fail(diagnostic))?;
+        let (plan, found) =
+            stages::fence(&program.analysed, &fence_options(project, costs), timings).map_err(bug)?;
+        if plans.is_empty() {
+            let all = program.checked.diagnostics.iter().chain(&program.analysed.diagnostics).chain(&found).cloned();
+            let all = render::in_order(all.collect());
+            render::show(&program.checked.session, &all, input.message_format);
+            if all.iter().any(Diagnostic::is_error) {
+                return Err(crate::output::ERRORS);
+            }
+        }
+        let sync = if code.no_fences { NodeSync::default() } else { plan.node_sync() };
+        plans.push(RoutePlan { route, sync, plan });
+    }
+    Ok(plans)
+}

@@ -1,0 +1,146 @@
+//! `clefc emit`: what each stage makes, as text or files.
+
+use crate::cli::EmitArgs;
+use crate::commands::build::{self, Request};
+use crate::commands::{analysed, bug, fence_options, project_table, table};
+use crate::output;
+use crate::project::Project;
+use crate::render;
+use crate::stages;
+use clef_frontend::codes;
+use clef_frontend::diagnostic::Diagnostic;
+use clef_frontend::span::FileId;
+use clef_frontend::{lex, parse, typed_print};
+use clef_psg::fences::view;
+use clef_psg::job::Want;
+use clef_psg::text;
+use std::fmt::Write as _;
+use std::path::Path;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Stage {
+    Tokens,
+    Ast,
+    Typed,
+    Psg,
+    Facts,
+    Fences,
+    Mlir,
+    MlirOpt,
+    Llvm,
+    Asm,
+    Spirv,
+    Amdgcn,
+    Ptx,
+    Aie,
+    Obj,
+}
+
+pub fn run(args: &EmitArgs) -> u8 {
+    match emit(args) {
+        Ok(code) | Err(code) => code,
+    }
+}
+
+fn emit(args: &EmitArgs) -> Result<u8, u8> {
+    let project = args.input.open()?;
+    match args.stage {
+        Stage::Tokens | Stage::Ast | Stage::Typed => front(args, &project),
+        Stage::Psg | Stage::Facts | Stage::Fences => middle(args, &project),
+        Stage::Mlir => code(args, &project, Want::Mlir),
+        Stage::MlirOpt => code(args, &project, Want::MlirOpt),
+        Stage::Llvm => code(args, &project, Want::Llvm),
+        Stage::Asm => code(args, &project, Want::Asm),
+        Stage::Spirv => code(args, &project, Want::Spirv),
+        Stage::Obj => code(args, &project, Want::Object),
+        Stage::Amdgcn | Stage::Ptx | Stage::Aie => {
+            let text = format!("the stage `{:?}` is not available in this version", args.stage).to_lowercase();
+            Err(args.input.fail(Diagnostic::without_place(codes::NOT_AVAILABLE, text)))
+        }
+    }
+}
+
+fn write(args: &EmitArgs, bytes: &[u8]) -> Result<(), u8> {
+    match &args.output {
+        Some(path) => output::write_file(path, bytes).map_err(|diagnostic| args.input.fail(diagnostic)),
+        None => output::stdout(bytes).map_err(|_| output::USAGE),
+    }
+}
+
+/// Stages of the front end are shown even where there are errors: that is when they are wanted.
+fn front(args: &EmitArgs, project: &Project) -> Result<u8, u8> {
+    let checked = stages::check(project);
+    render::show(&checked.session, &checked.diagnostics, args.input.message_format);
+    let mut text = String::new();
+    match args.stage {
+        Stage::Tokens => {
+            for (id, file) in checked.session.files.iter().take(checked.session.user_files).enumerate() {
+                for token in lex::lex(FileId(id as u32), &file.text).0 {
+                    let (line, column) = file.lines.line_column(token.span.start);
+                    let _ = writeln!(text, "{line}:{column} {:?}", token.kind);
+                }
+            }
+        }
+        Stage::Ast => {
+            for tree in &checked.user_asts {
+                text.push_str(&parse::print::print(tree));
+            }
+        }
+        _ => text = typed_print::program(&checked.program),
+    }
+    write(args, text.as_bytes())?;
+    Ok(if checked.has_errors() { output::ERRORS } else { 0 })
+}
+
+fn middle(args: &EmitArgs, project: &Project) -> Result<u8, u8> {
+    let mut program = analysed(&args.input, project)?;
+    let psg = &program.analysed.psg;
+    let text = match args.stage {
+        Stage::Psg => text::program(psg),
+        Stage::Facts => text::facts(psg, &program.analysed.kernels),
+        _ => {
+            let costs = table(project_table(project)).map_err(|diagnostic| args.input.fail(diagnostic))?;
+            let mut timings = std::mem::take(&mut program.checked.timings);
+            let (plan, _) =
+                stages::fence(&program.analysed, &fence_options(project, costs), &mut timings).map_err(bug)?;
+            view::to_text(psg, &plan)
+        }
+    };
+    write(args, text.as_bytes())?;
+    Ok(0)
+}
+
+fn code(args: &EmitArgs, project: &Project, want: Want) -> Result<u8, u8> {
+    let request = Request { want, adversarial: false, dump_after: args.dump_after.clone() };
+    let (answer, timings) = build::code_for(&args.input, project, args.code, request)?;
+    if args.code.time_passes {
+        crate::commands::show_timings(&timings);
+    }
+    if let Some(dump) = &answer.dump {
+        write(args, dump.as_bytes())?;
+        return Ok(0);
+    }
+    if want == Want::Spirv {
+        return spirv(args, &answer.files);
+    }
+    let bytes = answer.files.first().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
+    write(args, bytes)?;
+    Ok(0)
+}
+
+/// One file per module, into the folder of `-o` (default: the current one).
+fn spirv(args: &EmitArgs, files: &[(String, Vec<u8>)]) -> Result<u8, u8> {
+    let folder = args.output.as_deref().unwrap_or(Path::new("."));
+    if let Err(error) = std::fs::create_dir_all(folder) {
+        let text = format!("cannot make the folder `{}`: {}", folder.display(), output::reason(&error));
+        return Err(args.input.fail(Diagnostic::without_place(codes::UNWRITABLE, text)));
+    }
+    let mut listed = String::new();
+    for (name, bytes) in files {
+        let path = folder.join(name);
+        output::write_file(&path, bytes).map_err(|diagnostic| args.input.fail(diagnostic))?;
+        let _ = writeln!(listed, "{}", path.display());
+    }
+    output::stdout(listed.as_bytes()).map_err(|_| output::USAGE)?;
+    Ok(0)
+}

@@ -1,0 +1,94 @@
+//! The library's Clef files, embedded, and the choice of those that a program needs.
+//!
+//! A file is needed when the program (or a needed file) contains an identifier that could name its module, or, for
+//! `Members.*`, one of its functions. That may take in a file too many; it never misses one.
+
+use clef_frontend::ast;
+use clef_frontend::lex::{self, Token};
+use clef_frontend::span::{FileId, SourceFile};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+pub struct LibraryFile {
+    /// `BAREWire.HSA`.
+    pub module: &'static str,
+    /// `BAREWire/HSA.clef`.
+    pub name: &'static str,
+    pub text: &'static str,
+    /// For `Members.*`: the names of its functions.
+    pub members: &'static [&'static str],
+}
+
+pub static FILES: &[LibraryFile] = include!(concat!(env!("OUT_DIR"), "/library.rs"));
+
+/// The core of the library: always loaded, open everywhere.
+const CORE: &str = "Core";
+
+/// Chooses, in dependency order, the library files that programs with these identifiers need.
+pub fn needed(tokens_of_files: &[&[Token]]) -> Vec<&'static LibraryFile> {
+    let mut by_name: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
+    for (i, file) in FILES.iter().enumerate() {
+        for part in file.module.split('.').filter(|p| *p != "Members") {
+            by_name.entry(part).or_default().push(i);
+        }
+        for member in file.members {
+            by_name.entry(member).or_default().push(i);
+        }
+    }
+    let mut choice = Choice { by_name, state: vec![State::New; FILES.len()], order: Vec::new() };
+    if let Some(core) = FILES.iter().position(|f| f.module == CORE) {
+        choice.visit(core);
+    }
+    for tokens in tokens_of_files {
+        choice.visit_names(tokens);
+    }
+    choice.order.into_iter().map(|i| &FILES[i]).collect()
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    New,
+    Seen,
+}
+
+struct Choice {
+    by_name: FxHashMap<&'static str, Vec<usize>>,
+    state: Vec<State>,
+    order: Vec<usize>,
+}
+
+impl Choice {
+    fn visit(&mut self, file: usize) {
+        if self.state[file] == State::Seen {
+            return;
+        }
+        self.state[file] = State::Seen;
+        let (tokens, _) = lex::lex(FileId(u32::MAX), FILES[file].text);
+        self.visit_names(&tokens);
+        self.order.push(file);
+    }
+
+    fn visit_names(&mut self, tokens: &[Token]) {
+        let mut seen = FxHashSet::default();
+        for token in tokens {
+            let Some(name) = token.identifier() else { continue };
+            if !seen.insert(name) {
+                continue;
+            }
+            if let Some(files) = self.by_name.get(name.as_str()).cloned() {
+                for file in files {
+                    self.visit(file);
+                }
+            }
+        }
+    }
+}
+
+/// A library file as a source, with its shown name.
+pub fn source(file: &LibraryFile) -> SourceFile {
+    SourceFile::new(format!("stdlib/{}", file.name), file.text)
+}
+
+/// Parses a library file. Its diagnostics, if any, are a bug of the library and are reported like any others.
+pub fn parse(id: FileId, file: &LibraryFile) -> (ast::File, Vec<clef_frontend::diagnostic::Diagnostic>) {
+    clef_frontend::parse::parse(id, file.text)
+}

@@ -1,0 +1,36 @@
+//! All whole-compiler tests, one trial per case, named by suite and file.
+
+mod bad_input;
+mod diagnostics;
+mod docs;
+mod example;
+mod programs;
+mod snapshots;
+mod spec;
+mod tidy;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let compiler = clef_tests::clefc();
+    if !compiler.is_file() {
+        eprintln!("there is no compiler at {}: run ./x build, or set CLEFC", compiler.display());
+        std::process::exit(2);
+    }
+    let mut trials = Vec::new();
+    trials.extend(tidy::trials());
+    trials.extend(programs::trials());
+    trials.extend(spec::trials());
+    trials.extend(snapshots::trials());
+    trials.extend(diagnostics::trials());
+    trials.extend(bad_input::trials());
+    trials.extend(docs::trials());
+    trials.extend(example::trials());
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// A trial from a function that returns a reason for failure.
+pub fn trial(name: impl Into<String>, test: impl FnOnce() -> Result<(), String> + Send + 'static) -> Trial {
+    Trial::test(name, move || test().map_err(Into::into))
+}
