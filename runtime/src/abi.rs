@@ -171,3 +171,39 @@ pub const ROUTE_VULKAN: u32 = 2;
 //       Only in programs built for adversarial memory: before each host access of a buffer's bytes.
 //   void clef_start(int argc, char** argv);  int clef_finish(int code);
 //       clef_finish waits for all pending work and reports kernels that stopped.
+
+// Functions that compiled code calls without an intrinsic's name. `Loc` is a trailing `const Loc*`:
+//
+//   void* clef_alloc(int64_t bytes);  void clef_free(void* p, int64_t bytes);      (never null; not zeroed)
+//   noreturn clef_panic_bounds(int64_t index, int64_t length, Loc);
+//   noreturn clef_panic_divide(Loc);            noreturn clef_panic_match(Loc);
+//   noreturn clef_panic_step(Loc);              noreturn clef_panic_length(int64_t length, Loc);
+//   noreturn clef_panic_fail(string* message, Loc);
+//   void clef_print(string*);  void clef_eprint(string*);
+//   string* clef_concat(int64_t n, string** parts);
+//   string* clef_format_int(int64_t value, const Format*);     (value extended to 64 bits by its signedness)
+//   string* clef_format_float(double value, const Format*);  string* clef_format_bool(bool, const Format*);
+//   string* clef_format_char(uint32_t, const Format*);       string* clef_format_string(string*, const Format*);
+//   string* clef_string_get... : `s.[i]` is compiled inline; on a byte above 127: noreturn clef_panic_not_ascii(int64_t index, Loc);
+//   array* clef_args(int argc, char** argv);    an array of strings, without the program's name
+//
+// Intrinsics (`clef_a_b`) get their operands in order, then always a trailing Loc (which a function may leave
+// undeclared: an extra register argument does no harm). A small aggregate that is not a pointer (`option<int>`) is
+// passed as a pointer to it; such a result is written through a pointer given first.
+
+/// How to format a value.
+#[repr(C)]
+pub struct Format {
+    /// The conversion letter: `d i u x X o b f e g s c A O`...
+    pub conversion: u32,
+    pub width: u16,
+    /// -1: none.
+    pub precision: i16,
+    /// Bit 0 left, 1 zero, 2 plus, 3 space.
+    pub flags: u8,
+    /// Of the value formatted: 8, 16, 32 or 64.
+    pub bits: u8,
+    /// The integer is unsigned.
+    pub is_unsigned: u8,
+    pub reserved: u8,
+}
