@@ -26,6 +26,7 @@
 //! the printing is deterministic.
 
 pub mod builder;
+pub mod fold;
 pub mod graph;
 pub mod id;
 pub mod job;
