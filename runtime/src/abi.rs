@@ -102,8 +102,25 @@ pub struct Phase {
     /// Work-items of a workgroup in x, y, z.
     pub local: [u32; 3],
     /// Push constants hold, in order: each parameter (buffer: address and element count, 16 bytes; scalar: 8 bytes),
-    /// then the extents (3 × 8 bytes). If that exceeds 128 bytes they hold one address of a block with that content.
+    /// the extents (3 × 8 bytes), and the address of a [`Status`] block (8 bytes). This is their length in bytes. If
+    /// it exceeds 128, they hold one address (8 bytes) of a block with that content instead.
     pub push_len: u32,
+}
+
+/// What a GPU kernel that had to stop writes (the first work-item that does so; zeroed before a launch, read after
+/// the wait). The work-item goes on with zeros; its results do not count.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Status {
+    /// 0: nothing happened; 1: index out of range; 2: division by zero; 3: a failed match or `failwith`.
+    pub kind: u32,
+    /// Place in the kernel's file.
+    pub line: u32,
+    pub column: u32,
+    /// Index into the program's file names, see `clef_files`.
+    pub file: u32,
+    pub index: i64,
+    pub len: i64,
 }
 
 /// What the program remembers of one dispatch in the source: the newest execution.
@@ -207,3 +224,7 @@ pub struct Format {
     pub is_unsigned: u8,
     pub reserved: u8,
 }
+
+//
+// Symbols of the compiled program that the runtime reads where they exist:
+//   const char* const clef_files[]; const uint32_t clef_n_files;   names for Status::file
