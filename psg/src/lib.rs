@@ -25,6 +25,7 @@
 //! A graph that [`verify`] accepts lowers without panic. Facts live in side tables by id. Any stage can be printed and
 //! the printing is deterministic.
 
+pub mod bounds;
 pub mod builder;
 pub mod fold;
 pub mod graph;
@@ -33,3 +34,4 @@ pub mod job;
 pub mod node;
 pub mod plan;
 pub mod ty;
+pub mod walk;

@@ -1,0 +1,325 @@
+//! From a kernel's launch to a SPIR-V module for Vulkan, as MLIR text.
+//!
+//! # Shape of the code
+//!
+//! - Buffers are 64-bit addresses with element counts in push constants, in the order fixed by the runtime's ABI
+//!   (parameters, extents, address of the status block; spilled to a block in memory beyond 128 bytes).
+//! - The innermost loop of the launch domain is x. Its work-items stride by the whole grid, so the runtime may launch
+//!   fewer groups than there is work; y and z are guarded by their extents.
+//! - Each work-item recomputes the kernel's uniform scalars.
+//! - A checked access out of range, or a division by zero, records itself in the status block (the first one wins) and
+//!   goes on with zero: nothing is read or written out of range. The host reports it at the next wait.
+//!
+//! # What it does not do
+//!
+//! A kernel that uses what has no form here (aggregates, strings, closures, indirect calls) is refused with the place
+//! and the reason; nothing is silently dropped. Functions were inlined before (`clef_psg::kernel`).
+
+mod control;
+mod memory;
+mod ops;
+mod types;
+mod writer;
+
+use clef_frontend::span::Span;
+use clef_psg::graph::Psg;
+use clef_psg::id::{KernelId, NodeId};
+use clef_psg::kernel::facts::{KernelFacts, Phase};
+use clef_psg::node::Op;
+use std::fmt::Write as _;
+use types::Scalar;
+use writer::{Value, Writer};
+
+/// Push constants that every Vulkan device has, in bytes.
+const PUSH_GUARANTEED: u32 = 128;
+
+/// One launch as MLIR text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Module {
+    /// Symbol of module and entry point: `saxpy_0`.
+    pub name: String,
+    /// The `spirv.module` operation.
+    pub text: String,
+    /// The `#spirv.target_env<...>` attribute that serialisation needs.
+    pub target_env: String,
+    /// Work-items of a workgroup in x, y, z.
+    pub local: [u32; 3],
+    /// As in the runtime's `Phase::push_len`.
+    pub push_len: u32,
+}
+
+/// Why a kernel has no SPIR-V form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    pub span: Span,
+    pub why: String,
+}
+
+/// Work-items of a workgroup by the number of dimensions: 64 in all, wide in x where memory is contiguous.
+fn local_size(dimensions: usize) -> [u32; 3] {
+    match dimensions {
+        0 => [1, 1, 1],
+        1 => [64, 1, 1],
+        2 => [16, 4, 1],
+        _ => [8, 4, 2],
+    }
+}
+
+/// Lowers all launches of a kernel.
+pub fn modules(psg: &Psg, facts: &KernelFacts, kernel: KernelId) -> Result<Vec<Module>, Refusal> {
+    let declared = &psg.kernels[kernel];
+    let Some(shape) = facts.kernels.get(kernel).and_then(|info| info.shape.as_ref()) else {
+        return Err(Refusal { span: declared.span, why: "its code is in a prebuilt file".into() });
+    };
+    if let Some(obstacle) = &shape.obstacle {
+        return Err(Refusal { span: psg.spans[obstacle.node], why: obstacle.why.clone() });
+    }
+    let name = declared.name.as_str();
+    shape.phases.iter().enumerate().map(|(i, phase)| lower(psg, kernel, phase, &symbol(name, i))).collect()
+}
+
+/// A symbol that MLIR, SPIR-V and file systems accept.
+fn symbol(kernel: &str, phase: usize) -> String {
+    let clean: String = kernel.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    format!("{clean}_{phase}")
+}
+
+fn lower(psg: &Psg, kernel: KernelId, phase: &Phase, name: &str) -> Result<Module, Refusal> {
+    let layout = Layout::new(psg, kernel)?;
+    let span = psg.kernels[kernel].span;
+    let local = local_size(phase.loops.len());
+    let mut writer = Writer::new(psg);
+    writer.at(span);
+    let mut cx = Lowering { psg, writer, layout, status: None, dimensions: phase.loops.len() };
+    cx.entry(kernel, phase)?;
+    let Lowering { writer, layout, .. } = cx;
+    let body = writer.finish();
+    Ok(assemble(&body, &layout, name, local, psg, span))
+}
+
+/// Where things lie in the push constants, by member of the struct.
+struct Layout {
+    /// By parameter.
+    params: Vec<ParamSlot>,
+    /// Member of the first extent; two more follow.
+    extents: u32,
+    status: u32,
+    /// All members are 8 bytes.
+    members: u32,
+}
+
+enum ParamSlot {
+    /// Address and element count at this member and the next.
+    Buffer {
+        member: u32,
+        element: Scalar,
+    },
+    Value {
+        member: u32,
+        scalar: Scalar,
+    },
+    Unit,
+}
+
+impl Layout {
+    fn new(psg: &Psg, kernel: KernelId) -> Result<Self, Refusal> {
+        let declared = &psg.kernels[kernel];
+        let mut next = 0;
+        let mut params = Vec::new();
+        for param in &declared.params {
+            let refuse = |what: &str| Refusal {
+                span: declared.span,
+                why: format!("parameter `{}` is {what}", param.name),
+            };
+            if let Some(element) = param.element {
+                let element =
+                    types::scalar(psg, element).ok_or_else(|| refuse("a buffer of no scalar type"))?;
+                params.push(ParamSlot::Buffer { member: next, element });
+                next += 2;
+            } else if let Some(scalar) = types::scalar(psg, param.ty) {
+                params.push(ParamSlot::Value { member: next, scalar });
+                next += 1;
+            } else if matches!(psg.types.get(param.ty), clef_psg::ty::Type::Unit) {
+                // The ABI has a word for it all the same.
+                params.push(ParamSlot::Unit);
+                next += 1;
+            } else {
+                return Err(refuse("neither a number nor a buffer"));
+            }
+        }
+        Ok(Self { params, extents: next, status: next + 3, members: next + 4 })
+    }
+
+    fn bytes(&self) -> u32 {
+        self.members * 8
+    }
+
+    fn spilled(&self) -> bool {
+        self.bytes() > PUSH_GUARANTEED
+    }
+
+    /// The struct type of the push constants.
+    fn struct_type(&self) -> String {
+        let members = if self.spilled() { 1 } else { self.members };
+        let listed: Vec<String> = (0..members).map(|i| format!("i64 [{}]", i * 8)).collect();
+        format!("!spirv.struct<({}), Block>", listed.join(", "))
+    }
+}
+
+/// The state of lowering one launch.
+struct Lowering<'a> {
+    psg: &'a Psg,
+    writer: Writer<'a>,
+    layout: Layout,
+    /// Address of the status block, once read.
+    status: Option<String>,
+    /// Of the launch domain.
+    dimensions: usize,
+}
+
+impl Lowering<'_> {
+    fn entry(&mut self, kernel: KernelId, phase: &Phase) -> Result<(), Refusal> {
+        self.read_push_constants(kernel)?;
+        for &node in &phase.prologue {
+            self.node(node)?;
+        }
+        if phase.loops.is_empty() {
+            for &node in &phase.serial {
+                self.node(node)?;
+            }
+            return Ok(());
+        }
+        self.domain(phase)
+    }
+
+    /// Binds the function's parameters.
+    fn read_push_constants(&mut self, kernel: KernelId) -> Result<(), Refusal> {
+        let params = std::mem::take(&mut self.layout.params);
+        let Some(func) = self.psg.kernels[kernel].func else { return Ok(()) };
+        let nodes = self.psg.funcs[func].params.clone();
+        let status = self.push_member(self.layout.status);
+        self.status = Some(status);
+        for (slot, node) in params.iter().zip(nodes) {
+            let value = match *slot {
+                ParamSlot::Buffer { member, element } => {
+                    let base = self.push_member(member);
+                    let len = self.push_member(member + 1);
+                    Value::Buffer { base, len, element }
+                }
+                ParamSlot::Value { member, scalar } => {
+                    let word = self.push_member(member);
+                    Value::Scalar(self.from_word(&word, scalar), scalar)
+                }
+                ParamSlot::Unit => Value::Unit,
+            };
+            self.writer.bind(node, value);
+        }
+        self.layout.params = params;
+        Ok(())
+    }
+
+    /// One 64-bit member of the (possibly spilled) parameter block.
+    fn push_member(&mut self, member: u32) -> String {
+        if self.layout.spilled() {
+            let block = self.push_word(0);
+            let offset = self.writer.constant(&format!("{} : i64", member * 8));
+            let at = self.writer.op(&format!("spirv.IAdd {block}, {offset} : i64"));
+            let pointer = self
+                .writer
+                .op(&format!("spirv.ConvertUToPtr {at} : i64 to !spirv.ptr<i64, PhysicalStorageBuffer>"));
+            return self
+                .writer
+                .op(&format!("spirv.Load \"PhysicalStorageBuffer\" {pointer} [\"Aligned\", 8] : i64"));
+        }
+        self.push_word(member)
+    }
+
+    fn push_word(&mut self, member: u32) -> String {
+        let pointer = format!("!spirv.ptr<{}, PushConstant>", self.layout.struct_type());
+        let block = self.writer.op(&format!("spirv.mlir.addressof @push : {pointer}"));
+        let index = self.writer.constant(&format!("{member} : i32"));
+        let at = self.writer.op(&format!(
+            "spirv.AccessChain {block}[{index}] : {pointer}, i32 -> !spirv.ptr<i64, PushConstant>"
+        ));
+        self.writer.op(&format!("spirv.Load \"PushConstant\" {at} : i64"))
+    }
+
+    /// A scalar argument from its 64-bit word.
+    fn from_word(&mut self, word: &str, scalar: Scalar) -> String {
+        match scalar {
+            Scalar::Bool => {
+                let one = self.writer.constant("1 : i64");
+                let bit = self.writer.op(&format!("spirv.BitwiseAnd {word}, {one} : i64"));
+                self.writer.op(&format!("spirv.IEqual {bit}, {one} : i64"))
+            }
+            Scalar::Int { bits: 64, .. } => word.to_owned(),
+            Scalar::Int { bits, .. } => self.writer.op(&format!("spirv.SConvert {word} : i64 to i{bits}")),
+            Scalar::Float { bits: 64 } => self.writer.op(&format!("spirv.Bitcast {word} : i64 to f64")),
+            Scalar::Float { bits } => {
+                let narrow = self.writer.op(&format!("spirv.SConvert {word} : i64 to i{bits}"));
+                self.writer.op(&format!("spirv.Bitcast {narrow} : i{bits} to f{bits}"))
+            }
+        }
+    }
+
+    /// Refuses an operation that has no form here.
+    fn refuse(&self, node: NodeId, why: impl Into<String>) -> Refusal {
+        Refusal { span: self.psg.spans[node], why: why.into() }
+    }
+
+    /// One operation, with its regions.
+    fn node(&mut self, node: NodeId) -> Result<(), Refusal> {
+        self.writer.at(self.psg.spans[node]);
+        match &self.psg.nodes[node].op {
+            Op::If | Op::Switch(_) | Op::While | Op::For(_) => self.control(node),
+            Op::BufferGet { .. } | Op::BufferSet { .. } | Op::BufferLength | Op::Atomic(_) => {
+                self.memory(node)
+            }
+            Op::Var | Op::VarGet | Op::VarSet => self.variable(node),
+            _ => self.scalar_op(node),
+        }
+    }
+
+    fn region_nodes(&mut self, region: clef_psg::id::RegionId) -> Result<(), Refusal> {
+        let psg = self.psg;
+        psg.regions[region].nodes.iter().try_for_each(|&node| self.node(node))
+    }
+}
+
+/// Puts declarations around a body.
+fn assemble(
+    body: &writer::Body,
+    layout: &Layout,
+    name: &str,
+    local: [u32; 3],
+    psg: &Psg,
+    span: Span,
+) -> Module {
+    let loc = writer::location(psg, span);
+    let (capabilities, extensions) = body.needs.lists();
+    let vce = format!("#spirv.vce<v1.5, [{capabilities}], [{extensions}]>");
+    let mut text = String::new();
+    let _ = writeln!(text, "spirv.module @{name} PhysicalStorageBuffer64 GLSL450 requires {vce} {{");
+    let _ = writeln!(
+        text,
+        "  spirv.GlobalVariable @push : !spirv.ptr<{}, PushConstant> {loc}",
+        layout.struct_type()
+    );
+    for (symbol, builtin) in [("gid", "GlobalInvocationId"), ("groups", "NumWorkgroups")] {
+        let _ = writeln!(
+            text,
+            "  spirv.GlobalVariable @{symbol} built_in(\"{builtin}\") : !spirv.ptr<vector<3xi32>, Input> {loc}"
+        );
+    }
+    let _ = writeln!(text, "  spirv.func @{name}() \"None\" {{");
+    text.push_str(&body.constants);
+    text.push_str(&body.text);
+    let _ = writeln!(text, "    spirv.Return {loc}\n  }} {loc}");
+    let _ = writeln!(text, "  spirv.EntryPoint \"GLCompute\" @{name}, @gid, @groups, @push {loc}");
+    let [x, y, z] = local;
+    let _ = writeln!(text, "  spirv.ExecutionMode @{name} \"LocalSize\", {x}, {y}, {z} {loc}");
+    let _ = writeln!(text, "}} {loc}");
+    let push_len = layout.bytes();
+    let target_env = format!("#spirv.target_env<{vce}, api=Vulkan, #spirv.resource_limits<>>");
+    Module { name: name.to_owned(), text, target_env, local, push_len }
+}
