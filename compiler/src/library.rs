@@ -33,13 +33,17 @@ pub fn needed(tokens_of_files: &[&[Token]]) -> Vec<&'static LibraryFile> {
         for member in file.members {
             by_name.entry(member).or_default().push(i);
         }
+        // `seq { .. }` calls the module without naming it.
+        if file.module == "Seq" {
+            by_name.entry("seq").or_default().push(i);
+        }
     }
     let mut choice = Choice { by_name, state: vec![State::New; FILES.len()], order: Vec::new() };
     if let Some(core) = FILES.iter().position(|f| f.module == CORE) {
         choice.visit(core);
     }
     for tokens in tokens_of_files {
-        choice.visit_names(tokens);
+        choice.visit_names(tokens, "");
     }
     choice.order.into_iter().map(|i| &FILES[i]).collect()
 }
@@ -62,16 +66,20 @@ impl Choice {
             return;
         }
         self.state[file] = State::Seen;
-        let (tokens, _) = lex::lex(FileId(u32::MAX), FILES[file].text);
-        self.visit_names(&tokens);
+        // Core names no other file: where it seems to, it means its own types.
+        if FILES[file].module != CORE {
+            let (tokens, _) = lex::lex(FileId(u32::MAX), FILES[file].text);
+            // Its own name in its header is no use of its members' file, which comes after it.
+            self.visit_names(&tokens, FILES[file].module.rsplit('.').next().unwrap_or_default());
+        }
         self.order.push(file);
     }
 
-    fn visit_names(&mut self, tokens: &[Token]) {
+    fn visit_names(&mut self, tokens: &[Token], own: &str) {
         let mut seen = FxHashSet::default();
         for token in tokens {
             let Some(name) = token.identifier() else { continue };
-            if !seen.insert(name) {
+            if !seen.insert(name) || name.as_str() == own {
                 continue;
             }
             if let Some(files) = self.by_name.get(name.as_str()).cloned() {
