@@ -69,8 +69,10 @@ impl Choice {
         // Core names no other file: where it seems to, it means its own types.
         if FILES[file].module != CORE {
             let (tokens, _) = lex::lex(FileId(u32::MAX), FILES[file].text);
-            // Its own name in its header is no use of its members' file, which comes after it.
-            self.visit_names(&tokens, FILES[file].module.rsplit('.').next().unwrap_or_default());
+            // A module's name in its own header is no use of its members' file, which comes after it.
+            let module = FILES[file].module;
+            let own = if module.starts_with("Members.") { "" } else { module.rsplit('.').next().unwrap_or_default() };
+            self.visit_names(&tokens, own);
         }
         self.order.push(file);
     }
