@@ -4,3 +4,5 @@
 //! also used by the interpreter as ordinary Rust.
 
 pub mod abi;
+#[cfg(feature = "agents")]
+pub mod vulkan;

@@ -1,0 +1,218 @@
+//! Opening the loader, choosing a device, and what it can do.
+
+use super::reason;
+use ash::{Entry, Instance, vk};
+use std::ffi::{CStr, c_void};
+
+/// A logical device with its queues. Never destroyed: it lives as long as the process.
+pub struct Device {
+    pub name: String,
+    pub handle: ash::Device,
+    pub physical: vk::PhysicalDevice,
+    pub memory: vk::PhysicalDeviceMemoryProperties,
+    pub limits: Limits,
+    pub family: u32,
+    /// One or more queues of the family; the program's queues share them round robin.
+    pub queues: Vec<vk::Queue>,
+    /// Held while submitting: the program's queues may share one of the device's.
+    pub submitting: std::sync::Mutex<()>,
+    /// Identifies driver and device for caches on disk.
+    pub cache_key: String,
+    // Kept: the functions of `handle` belong to these.
+    _instance: Instance,
+    _entry: Entry,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Work-groups of one launch in each dimension.
+    pub groups: [u32; 3],
+}
+
+/// The features that kernels may use, as far as the device has them.
+#[derive(Default)]
+struct Features {
+    core: vk::PhysicalDeviceFeatures,
+    v11: vk::PhysicalDeviceVulkan11Features<'static>,
+    v12: vk::PhysicalDeviceVulkan12Features<'static>,
+}
+
+impl Device {
+    pub fn open() -> Result<Self, String> {
+        // SAFETY: loading a library runs its initialisers; the Vulkan loader is made for it.
+        let entry = unsafe { Entry::load() }.map_err(|_| {
+            "there is no Vulkan loader (libvulkan.so.1; Debian: apt-get install libvulkan1)".to_owned()
+        })?;
+        let instance = instance(&entry)?;
+        // SAFETY: the instance is alive.
+        let devices = unsafe { instance.enumerate_physical_devices() }.map_err(reason)?;
+        let physical = choose(&instance, &devices)?;
+        Self::create(entry, instance, physical)
+    }
+
+    fn create(entry: Entry, instance: Instance, physical: vk::PhysicalDevice) -> Result<Self, String> {
+        // SAFETY: all handles belong to this instance.
+        let (properties, memory, families) = unsafe {
+            (
+                instance.get_physical_device_properties(physical),
+                instance.get_physical_device_memory_properties(physical),
+                instance.get_physical_device_queue_family_properties(physical),
+            )
+        };
+        let name = properties
+            .device_name_as_c_str()
+            .map_or_else(|_| "?".into(), |n| n.to_string_lossy().into_owned());
+        let compute = |f: &vk::QueueFamilyProperties| f.queue_flags.contains(vk::QueueFlags::COMPUTE);
+        let family = families
+            .iter()
+            .position(compute)
+            .ok_or_else(|| format!("the Vulkan device `{name}` has no compute queue"))?;
+        let count = families[family].queue_count.min(super::QUEUES as u32);
+        let priorities = vec![1.0_f32; count as usize];
+        let queue_info = [vk::DeviceQueueCreateInfo::default()
+            .queue_family_index(family as u32)
+            .queue_priorities(&priorities)];
+        let mut features = features(&instance, physical);
+        check(&name, &features)?;
+        let info = vk::DeviceCreateInfo::default()
+            .queue_create_infos(&queue_info)
+            .enabled_features(&features.core)
+            .push_next(&mut features.v11)
+            .push_next(&mut features.v12);
+        // SAFETY: the structures outlive the call.
+        let handle = unsafe { instance.create_device(physical, &info, None) }.map_err(reason)?;
+        // SAFETY: these queues were just created.
+        let queues = (0..count).map(|n| unsafe { handle.get_device_queue(family as u32, n) }).collect();
+        let cache_key =
+            format!("{:x}-{:x}-{:x}", properties.vendor_id, properties.device_id, properties.driver_version);
+        let limits = Limits { groups: properties.limits.max_compute_work_group_count };
+        Ok(Self {
+            name,
+            handle,
+            physical,
+            memory,
+            limits,
+            family: family as u32,
+            queues,
+            submitting: std::sync::Mutex::new(()),
+            cache_key,
+            _instance: instance,
+            _entry: entry,
+        })
+    }
+}
+
+fn instance(entry: &Entry) -> Result<Instance, String> {
+    let app = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_2);
+    let validate = std::env::var_os("CLEF_VULKAN_VALIDATION").is_some_and(|v| v == "1");
+    let layers = [c"VK_LAYER_KHRONOS_validation".as_ptr()];
+    let extensions = [vk::EXT_DEBUG_UTILS_NAME.as_ptr()];
+    let enables = [vk::ValidationFeatureEnableEXT::SYNCHRONIZATION_VALIDATION];
+    let mut checks = vk::ValidationFeaturesEXT::default().enabled_validation_features(&enables);
+    let mut info = vk::InstanceCreateInfo::default().application_info(&app);
+    if validate {
+        info = info.enabled_layer_names(&layers).enabled_extension_names(&extensions).push_next(&mut checks);
+    }
+    // SAFETY: the structures outlive the call.
+    let instance = unsafe { entry.create_instance(&info, None) }.map_err(|error| match error {
+        vk::Result::ERROR_LAYER_NOT_PRESENT => {
+            "the Vulkan validation layer is not installed (Debian: apt-get install vulkan-validationlayers)"
+                .to_owned()
+        }
+        other => reason(other),
+    })?;
+    if validate {
+        let messenger = vk::DebugUtilsMessengerCreateInfoEXT::default()
+            .message_severity(
+                vk::DebugUtilsMessageSeverityFlagsEXT::ERROR | vk::DebugUtilsMessageSeverityFlagsEXT::WARNING,
+            )
+            .message_type(vk::DebugUtilsMessageTypeFlagsEXT::VALIDATION)
+            .pfn_user_callback(Some(report));
+        let debug = ash::ext::debug_utils::Instance::new(entry, &instance);
+        // SAFETY: the callback is a plain function; the messenger lives as long as the process.
+        unsafe { debug.create_debug_utils_messenger(&messenger, None) }.map_err(reason)?;
+    }
+    Ok(instance)
+}
+
+/// Validation messages go to standard error; tests look for the word `validation`.
+unsafe extern "system" fn report(
+    _: vk::DebugUtilsMessageSeverityFlagsEXT,
+    _: vk::DebugUtilsMessageTypeFlagsEXT,
+    data: *const vk::DebugUtilsMessengerCallbackDataEXT<'_>,
+    _: *mut c_void,
+) -> vk::Bool32 {
+    // SAFETY: the layer gives a valid structure with a NUL-terminated message.
+    let message = unsafe { (*data).message_as_c_str() };
+    let text = message.map_or_else(|| "(no text)".into(), CStr::to_string_lossy);
+    eprintln!("vulkan validation: {text}");
+    vk::FALSE
+}
+
+/// The device that `CLEF_VULKAN_DEVICE` numbers, else the first of the best kind.
+fn choose(instance: &Instance, devices: &[vk::PhysicalDevice]) -> Result<vk::PhysicalDevice, String> {
+    if let Some(wanted) = std::env::var_os("CLEF_VULKAN_DEVICE") {
+        let number = wanted.to_str().and_then(|w| w.parse::<usize>().ok());
+        return number.and_then(|n| devices.get(n).copied()).ok_or_else(|| {
+            format!(
+                "CLEF_VULKAN_DEVICE is `{}`; there are {} devices",
+                wanted.to_string_lossy(),
+                devices.len()
+            )
+        });
+    }
+    let rank = |device: &vk::PhysicalDevice| {
+        // SAFETY: the handle belongs to this instance.
+        match unsafe { instance.get_physical_device_properties(*device) }.device_type {
+            vk::PhysicalDeviceType::DISCRETE_GPU => 0,
+            vk::PhysicalDeviceType::INTEGRATED_GPU => 1,
+            vk::PhysicalDeviceType::VIRTUAL_GPU => 2,
+            _ => 3,
+        }
+    };
+    devices.iter().copied().min_by_key(rank).ok_or_else(|| {
+        "there is no Vulkan device (Debian's software one: apt-get install mesa-vulkan-drivers)".into()
+    })
+}
+
+fn features(instance: &Instance, physical: vk::PhysicalDevice) -> Features {
+    let mut v11 = vk::PhysicalDeviceVulkan11Features::default();
+    let mut v12 = vk::PhysicalDeviceVulkan12Features::default();
+    let mut all = vk::PhysicalDeviceFeatures2::default().push_next(&mut v11).push_next(&mut v12);
+    // SAFETY: the chain is made of live structures.
+    unsafe { instance.get_physical_device_features2(physical, &mut all) };
+    let has = all.features;
+    Features {
+        core: vk::PhysicalDeviceFeatures {
+            shader_int64: has.shader_int64,
+            shader_int16: has.shader_int16,
+            shader_float64: has.shader_float64,
+            ..Default::default()
+        },
+        v11: vk::PhysicalDeviceVulkan11Features {
+            storage_buffer16_bit_access: v11.storage_buffer16_bit_access,
+            ..Default::default()
+        },
+        v12: vk::PhysicalDeviceVulkan12Features {
+            shader_int8: v12.shader_int8,
+            shader_float16: v12.shader_float16,
+            storage_buffer8_bit_access: v12.storage_buffer8_bit_access,
+            buffer_device_address: v12.buffer_device_address,
+            timeline_semaphore: v12.timeline_semaphore,
+            ..Default::default()
+        },
+    }
+}
+
+/// Without these nothing runs; the others are needed only by kernels that use them.
+fn check(name: &str, features: &Features) -> Result<(), String> {
+    let required = [
+        (features.core.shader_int64, "64-bit integers in shaders"),
+        (features.v12.buffer_device_address, "buffer device addresses"),
+        (features.v12.timeline_semaphore, "timeline semaphores"),
+    ];
+    match required.iter().find(|(has, _)| *has == vk::FALSE) {
+        Some((_, what)) => Err(format!("the Vulkan device `{name}` lacks {what}")),
+        None => Ok(()),
+    }
+}

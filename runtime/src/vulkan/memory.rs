@@ -1,0 +1,103 @@
+//! Memory that host and device share.
+
+use super::{Device, reason};
+use ash::vk;
+
+/// A buffer with its memory, mapped for the host.
+#[derive(Debug)]
+pub struct Allocation {
+    pub host: *mut u8,
+    pub device: u64,
+    pub bytes: u64,
+    buffer: vk::Buffer,
+    memory: vk::DeviceMemory,
+}
+
+// SAFETY: the pointer is to memory that belongs to the process, not to a thread; Vulkan handles are plain numbers.
+unsafe impl Send for Allocation {}
+// SAFETY: as above; nothing is changed through a shared reference.
+unsafe impl Sync for Allocation {}
+
+/// Kinds of memory, best first; all are visible to the host without flushes.
+const KINDS: [vk::MemoryPropertyFlags; 3] = [
+    vk::MemoryPropertyFlags::from_raw(
+        vk::MemoryPropertyFlags::DEVICE_LOCAL.as_raw()
+            | vk::MemoryPropertyFlags::HOST_VISIBLE.as_raw()
+            | vk::MemoryPropertyFlags::HOST_COHERENT.as_raw()
+            | vk::MemoryPropertyFlags::HOST_CACHED.as_raw(),
+    ),
+    vk::MemoryPropertyFlags::from_raw(
+        vk::MemoryPropertyFlags::HOST_VISIBLE.as_raw()
+            | vk::MemoryPropertyFlags::HOST_COHERENT.as_raw()
+            | vk::MemoryPropertyFlags::HOST_CACHED.as_raw(),
+    ),
+    vk::MemoryPropertyFlags::from_raw(
+        vk::MemoryPropertyFlags::HOST_VISIBLE.as_raw() | vk::MemoryPropertyFlags::HOST_COHERENT.as_raw(),
+    ),
+];
+
+pub fn allocate(device: &Device, bytes: u64) -> Result<Allocation, String> {
+    let size = bytes.max(16);
+    let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::SHADER_DEVICE_ADDRESS;
+    let info = vk::BufferCreateInfo::default().size(size).usage(usage);
+    let vk_device = &device.handle;
+    // SAFETY: every handle is freed again where a later step fails; the mapping lives as long as the memory.
+    unsafe {
+        let buffer = vk_device.create_buffer(&info, None).map_err(reason)?;
+        let needs = vk_device.get_buffer_memory_requirements(buffer);
+        let made = memory_type(device, needs.memory_type_bits)
+            .ok_or_else(|| "the GPU has no memory that the host can see".to_owned())
+            .and_then(|kind| {
+                let mut flags =
+                    vk::MemoryAllocateFlagsInfo::default().flags(vk::MemoryAllocateFlags::DEVICE_ADDRESS);
+                let info = vk::MemoryAllocateInfo::default()
+                    .allocation_size(needs.size)
+                    .memory_type_index(kind)
+                    .push_next(&mut flags);
+                vk_device.allocate_memory(&info, None).map_err(reason)
+            });
+        let memory = match made {
+            Ok(memory) => memory,
+            Err(why) => {
+                vk_device.destroy_buffer(buffer, None);
+                return Err(why);
+            }
+        };
+        let mapped = vk_device
+            .bind_buffer_memory(buffer, memory, 0)
+            .and_then(|()| vk_device.map_memory(memory, 0, vk::WHOLE_SIZE, vk::MemoryMapFlags::empty()));
+        let host = match mapped {
+            Ok(pointer) => pointer.cast::<u8>(),
+            Err(error) => {
+                vk_device.destroy_buffer(buffer, None);
+                vk_device.free_memory(memory, None);
+                return Err(reason(error));
+            }
+        };
+        let address = vk::BufferDeviceAddressInfo::default().buffer(buffer);
+        std::ptr::write_bytes(host, 0, size as usize);
+        Ok(Allocation {
+            host,
+            device: vk_device.get_buffer_device_address(&address),
+            bytes: size,
+            buffer,
+            memory,
+        })
+    }
+}
+
+pub fn free(device: &Device, allocation: Allocation) {
+    // SAFETY: the caller promises that no pending dispatch uses it; freeing memory also unmaps it.
+    unsafe {
+        device.handle.destroy_buffer(allocation.buffer, None);
+        device.handle.free_memory(allocation.memory, None);
+    }
+}
+
+fn memory_type(device: &Device, allowed: u32) -> Option<u32> {
+    KINDS.iter().find_map(|&wanted| {
+        (0..device.memory.memory_type_count).find(|&n| {
+            allowed & (1 << n) != 0 && device.memory.memory_types[n as usize].property_flags.contains(wanted)
+        })
+    })
+}

@@ -1,0 +1,132 @@
+//! The Vulkan agent: plays the GPU role on any device with Vulkan 1.2, buffer addresses and timeline semaphores.
+//!
+//! - One [`queue::Queue`] per queue of the program. Dispatches are recorded into command buffers in batches; a batch is
+//!   submitted when the host waits for it, when another queue must follow it, or when it is long.
+//! - Each queue has one timeline semaphore; its value is the sequence number of the newest finished dispatch.
+//! - Barriers are recorded where the fence plan says, and nowhere else, save between the launches of one kernel.
+//! - Unified buffers are host-visible and host-coherent, in the device's own memory where it has such; the host uses
+//!   the mapped pointer, kernels the device address.
+//! - Pipelines are made once per program and cached on disk between runs.
+//!
+//! It does not: import foreign memory, use several devices, or survive the loss of the device (which is reported).
+
+mod device;
+mod memory;
+mod pipeline;
+mod queue;
+
+pub use device::{Device, Limits};
+pub use memory::Allocation;
+pub use queue::{Launch, PhaseLaunch, Stopped};
+
+use crate::abi;
+use ash::vk;
+use pipeline::Pipelines;
+use queue::Queue;
+use std::sync::Mutex;
+
+/// Queues that a program can name on the device (`GPU.dispatchOn`).
+pub const QUEUES: usize = 8;
+
+/// The agent with all its state. Safe to use from several threads; calls on one queue exclude each other.
+pub struct Vulkan {
+    queues: Vec<Mutex<Queue>>,
+    pipelines: Pipelines,
+    device: Device,
+}
+
+impl Vulkan {
+    /// Opens the loader and the best device. The error says what is missing, in a sentence.
+    pub fn open() -> Result<Self, String> {
+        let device = Device::open()?;
+        let pipelines = Pipelines::new(&device)?;
+        let queues =
+            (0..QUEUES).map(|n| Ok(Mutex::new(Queue::new(&device, n)?))).collect::<Result<_, String>>()?;
+        Ok(Self { queues, pipelines, device })
+    }
+
+    /// The device's name and the driver's version of Vulkan, for listings.
+    pub fn name(&self) -> &str {
+        &self.device.name
+    }
+
+    /// Zeroed memory that host and device share.
+    pub fn allocate(&self, bytes: u64) -> Result<Allocation, String> {
+        memory::allocate(&self.device, bytes)
+    }
+
+    /// Frees an allocation that no pending dispatch uses.
+    pub fn free(&self, allocation: Allocation) {
+        memory::free(&self.device, allocation);
+    }
+
+    /// Records a dispatch; its sequence number on the queue, from 1.
+    pub fn dispatch(&self, queue: usize, launch: &Launch<'_>) -> Result<u64, String> {
+        for &(other, sequence) in launch.after {
+            if other != queue {
+                self.lock(other)?.flush(&self.device)?;
+                self.lock(queue)?.follow(&self.device, self.lock(other)?.semaphore(), sequence)?;
+            }
+        }
+        self.lock(queue)?.record(&self.device, &self.pipelines, launch)
+    }
+
+    /// Waits until the dispatch has ended; then a kernel that stopped, if any.
+    pub fn wait(&self, queue: usize, sequence: u64) -> Result<Option<Stopped>, String> {
+        self.lock(queue)?.wait(&self.device, sequence)
+    }
+
+    /// Submits what is recorded, so that it runs while the host does something else.
+    pub fn flush(&self, queue: usize) -> Result<(), String> {
+        self.lock(queue)?.flush(&self.device)
+    }
+
+    /// Submits everything and waits for it; the first kernel that stopped.
+    pub fn finish(&self) -> Result<Option<Stopped>, String> {
+        let mut stopped = None;
+        for n in 0..self.queues.len() {
+            let mut queue = self.lock(n)?;
+            let newest = queue.newest();
+            if newest > 0 {
+                stopped = stopped.or(queue.wait(&self.device, newest)?);
+            }
+        }
+        self.pipelines.save(&self.device);
+        Ok(stopped)
+    }
+
+    fn lock(&self, queue: usize) -> Result<std::sync::MutexGuard<'_, Queue>, String> {
+        let queue =
+            self.queues.get(queue).ok_or_else(|| format!("the device has queues 0 to {}", QUEUES - 1))?;
+        // A panic while the lock was held leaves a queue that can still be waited on.
+        Ok(queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+/// What a Vulkan error means, in words.
+fn reason(error: vk::Result) -> String {
+    match error {
+        vk::Result::ERROR_DEVICE_LOST => "the GPU was lost (it was reset, or a kernel ran too long)".into(),
+        vk::Result::ERROR_OUT_OF_DEVICE_MEMORY => "the GPU is out of memory".into(),
+        vk::Result::ERROR_OUT_OF_HOST_MEMORY => "the host is out of memory".into(),
+        vk::Result::ERROR_INITIALIZATION_FAILED => "the Vulkan driver could not start".into(),
+        vk::Result::ERROR_INCOMPATIBLE_DRIVER => "no Vulkan driver fits this machine".into(),
+        other => format!("the Vulkan driver reported {other:?}"),
+    }
+}
+
+/// The bytes of a phase's push constants: parameters, extents, status address.
+fn push_bytes(params: &[abi::Param], args: &[abi::Arg], extents: [i64; 3], status: u64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(128);
+    for (param, arg) in params.iter().zip(args) {
+        bytes.extend(arg.value.to_le_bytes());
+        if param.kind == 1 {
+            bytes.extend(arg.len.to_le_bytes());
+        }
+    }
+    for extent in extents {
+        bytes.extend(extent.to_le_bytes());
+    }
+    bytes.extend(status.to_le_bytes());
+    bytes
+}

@@ -1,0 +1,108 @@
+//! Pipelines: made on first use of a launch, kept for the process, and cached on disk by the driver's own format.
+
+use super::{Device, reason};
+use crate::abi;
+use ash::vk;
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+/// Push constants that the layout declares: what every device has.
+pub const PUSH_BYTES: u32 = 128;
+
+pub struct Pipelines {
+    cache: vk::PipelineCache,
+    /// One layout for all: no descriptors, push constants of the guaranteed size.
+    pub layout: vk::PipelineLayout,
+    /// By the address of the SPIR-V in the program.
+    made: Mutex<HashMap<usize, vk::Pipeline>>,
+    path: Option<PathBuf>,
+}
+
+impl Pipelines {
+    pub fn new(device: &Device) -> Result<Self, String> {
+        let path = cache_path(device);
+        let old = path.as_deref().and_then(|p| std::fs::read(p).ok()).unwrap_or_default();
+        // SAFETY: the driver checks the header of the data and ignores what is not its own.
+        let cache = unsafe {
+            let with = vk::PipelineCacheCreateInfo::default().initial_data(&old);
+            let empty = vk::PipelineCacheCreateInfo::default();
+            device
+                .handle
+                .create_pipeline_cache(&with, None)
+                .or_else(|_| device.handle.create_pipeline_cache(&empty, None))
+        }
+        .map_err(reason)?;
+        let ranges =
+            [vk::PushConstantRange::default().stage_flags(vk::ShaderStageFlags::COMPUTE).size(PUSH_BYTES)];
+        let info = vk::PipelineLayoutCreateInfo::default().push_constant_ranges(&ranges);
+        // SAFETY: the structures outlive the call.
+        let layout = unsafe { device.handle.create_pipeline_layout(&info, None) }.map_err(reason)?;
+        Ok(Self { cache, layout, made: Mutex::new(HashMap::new()), path })
+    }
+
+    /// The pipeline of a launch.
+    pub fn get(&self, device: &Device, phase: &abi::Phase) -> Result<vk::Pipeline, String> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = phase.spirv as usize;
+        if let Some(&pipeline) = made.get(&key) {
+            return Ok(pipeline);
+        }
+        let pipeline = self.create(device, phase)?;
+        made.insert(key, pipeline);
+        Ok(pipeline)
+    }
+
+    fn create(&self, device: &Device, phase: &abi::Phase) -> Result<vk::Pipeline, String> {
+        // SAFETY: the descriptor's pointer and length describe constant data of the program.
+        let (code, entry) = unsafe {
+            (
+                std::slice::from_raw_parts(phase.spirv, phase.spirv_len as usize / 4),
+                CStr::from_ptr(phase.entry),
+            )
+        };
+        let info = vk::ShaderModuleCreateInfo::default().code(code);
+        // SAFETY: the module is destroyed after the pipeline was made from it.
+        unsafe {
+            let module = device.handle.create_shader_module(&info, None).map_err(reason)?;
+            let stage = vk::PipelineShaderStageCreateInfo::default()
+                .stage(vk::ShaderStageFlags::COMPUTE)
+                .module(module)
+                .name(entry);
+            let info = vk::ComputePipelineCreateInfo::default().layout(self.layout).stage(stage);
+            let made = device.handle.create_compute_pipelines(self.cache, &[info], None);
+            device.handle.destroy_shader_module(module, None);
+            let pipelines = made.map_err(|(_, error)| reason(error))?;
+            pipelines.first().copied().ok_or_else(|| "the Vulkan driver made no pipeline".to_owned())
+        }
+    }
+
+    /// Writes the cache if it grew; a cache that cannot be written is no error.
+    pub fn save(&self, device: &Device) {
+        let Some(path) = &self.path else { return };
+        if self.made.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            return;
+        }
+        // SAFETY: the cache is alive.
+        let Ok(data) = (unsafe { device.handle.get_pipeline_cache_data(self.cache) }) else { return };
+        if std::fs::metadata(path).is_ok_and(|m| m.len() == data.len() as u64) {
+            return;
+        }
+        let Some(folder) = path.parent() else { return };
+        let temporary = folder.join(format!(".{}.part", std::process::id()));
+        let written = std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&temporary, &data))
+            .and_then(|()| std::fs::rename(&temporary, path));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&temporary);
+        }
+    }
+}
+
+fn cache_path(device: &Device) -> Option<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    Some(base.join("clef").join(format!("pipelines-{}.bin", device.cache_key)))
+}
