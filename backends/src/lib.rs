@@ -2,5 +2,16 @@
 //!
 //! The binary `clefc-backend` reads a job from standard input and writes the [`job::Answer`]; it is the only program
 //! that maps LLVM. Only `mlir/` names melior.
+//!
+//! - [`layout`]: native layout of types
+//! - [`lower`]: graph to MLIR, one file for each family of operations
+//! - [`mlir`]: context, operations, passes, emission
+
+pub mod layout;
+pub mod lower;
+pub mod mlir;
+mod run;
+mod scc;
 
 pub use clef_psg::job;
+pub use run::run;

@@ -1,0 +1,79 @@
+//! One job from beginning to end: module, passes, code.
+
+use crate::job::{Answer, Job, Want};
+use crate::lower::Lower;
+use crate::mlir::Cx;
+use crate::mlir::emit::{Emitter, Form, Target};
+use std::time::Instant;
+
+/// Stack for lowering: deeply nested expressions recurse. Only what is touched is ever backed by memory.
+const STACK: usize = 1 << 30;
+
+/// Does the job. Whatever goes wrong is a bug of the compiler and stands in [`Answer::bug`].
+pub fn run(job: &Job) -> Answer {
+    let work = || {
+        let mut answer = Answer::default();
+        if let Err(bug) = steps(job, &mut answer) {
+            answer.files.clear();
+            answer.bug = Some(bug);
+        }
+        answer
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        match thread.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => bug("the back end panicked"),
+            Err(e) => bug(&format!("no thread for the back end: {e}")),
+        }
+    })
+}
+
+fn bug(what: &str) -> Answer {
+    Answer { bug: Some(what.to_string()), ..Answer::default() }
+}
+
+fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
+    let options = &job.options;
+    let mut time = |what: &str, since: Instant| {
+        answer.timings.push((what.to_string(), since.elapsed().as_micros() as u64));
+    };
+    let start = Instant::now();
+    let dispatches = !job.psg.kernels.is_empty();
+    let cx = Cx::new("clefc.program", dispatches);
+    time("context", start);
+    let target = Target { triple: &options.triple, cpu: &options.cpu, opt_level: options.opt_level };
+    let mut emitter = Emitter::new(&target)?;
+    let module = cx.module_op();
+    cx.set_attr(module, "llvm.target_triple", cx.string(&options.triple));
+    cx.set_attr(module, "llvm.data_layout", cx.string(&emitter.data_layout()));
+    let start = Instant::now();
+    let cx = Lower::new(job, cx).run()?;
+    time("lower", start);
+    if options.dump_after.as_deref() == Some("lower") {
+        answer.dump = Some(cx.print(false));
+    }
+    if cfg!(debug_assertions) || matches!(job.want, Want::Mlir | Want::MlirOpt) {
+        cx.verify().map_err(|e| format!("{e}\n{}", cx.print(false)))?;
+    }
+    if job.want == Want::Mlir {
+        answer.files.push(("program.mlir".to_string(), cx.print(false).into_bytes()));
+        return Ok(());
+    }
+    if options.debug_info {
+        emitter.add_debug_scopes(&cx)?;
+    }
+    let (name, form) = match job.want {
+        Want::Object => ("program.o", Form::Object),
+        Want::Asm => ("program.s", Form::Assembly),
+        Want::Llvm => ("program.ll", Form::LlvmText),
+        Want::MlirOpt | Want::Mlir | Want::Spirv => {
+            answer.files.push(("program.mlir".to_string(), cx.print(false).into_bytes()));
+            return Ok(());
+        }
+    };
+    let bytes = emitter.emit(&cx, form)?;
+    answer.files.push((name.to_string(), bytes));
+    answer.timings.append(&mut emitter.timings);
+    Ok(())
+}
