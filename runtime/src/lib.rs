@@ -5,4 +5,12 @@
 
 pub mod abi;
 #[cfg(feature = "agents")]
+pub mod memory;
+#[cfg(feature = "agents")]
+pub mod output;
+#[cfg(feature = "agents")]
+pub mod start;
+#[cfg(feature = "agents")]
+pub mod stop;
+#[cfg(feature = "agents")]
 pub mod vulkan;

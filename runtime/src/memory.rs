@@ -1,0 +1,254 @@
+//! Memory of compiled programs: size classes with a free list per thread, in front of the C library's allocator.
+//!
+//! - Up to [`SMALL`] bytes: rounded up to a multiple of 16, one free list for each size, cut from chunks. A block is
+//!   given back with the size that was asked for (or any other that rounds to the same multiple), so it needs no head.
+//! - Above: `malloc` and `free`.
+//!
+//! A thread's state is one [`Heap`], reached through [`clef_heap`]; compiled code may inline allocation against it:
+//! load `free[class]`; if it is not null, store the block's first word there, add 1 to `live[class]`, and the block is
+//! yours. Freeing is the reverse. A block that another thread frees stays with that thread. Chunks are never returned
+//! to the system, and the heap of a thread that ends is kept (the runtime's own threads never end).
+//!
+//! Running out of memory stops the program with a message; no function here returns null.
+
+use crate::{output, stop};
+use std::cell::{Cell, RefCell};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// The largest size, in bytes, that has a free list.
+pub const SMALL: usize = 1024;
+/// Free lists: class `n` has blocks of `16 * n` bytes. Class 0 is unused; its counter is that of large blocks.
+pub const CLASSES: usize = SMALL / 16 + 1;
+
+const FIRST_CHUNK: usize = 32 << 10;
+const LARGEST_CHUNK: usize = 1 << 20;
+
+/// A thread's memory. Layout is part of the ABI: `free` at offset 0, `live` behind it.
+#[repr(C)]
+pub struct Heap {
+    /// Heads of the free lists; a free block's first word is the next one.
+    free: [*mut u8; CLASSES],
+    /// Blocks given out less blocks taken back by this thread, by class.
+    live: [i64; CLASSES],
+    bump: *mut u8,
+    end: *mut u8,
+    chunk: usize,
+    /// The next heap in the list of all.
+    next: *mut Heap,
+}
+
+/// All heaps ever made.
+static HEAPS: AtomicPtr<Heap> = AtomicPtr::new(ptr::null_mut());
+
+thread_local! {
+    static HEAP: Cell<*mut Heap> = const { Cell::new(ptr::null_mut()) };
+    static DEFERRED: RefCell<Deferred> = const { RefCell::new(Deferred { active: false, waiting: Vec::new() }) };
+}
+
+/// Objects whose contents are still to be released, see [`clef_free_deferred`].
+struct Deferred {
+    active: bool,
+    waiting: Vec<(Destructor, *mut u8)>,
+}
+
+/// Releases what an object holds and frees the object.
+pub type Destructor = unsafe extern "C" fn(*mut u8);
+
+/// This thread's heap. Valid as long as the thread is.
+#[unsafe(no_mangle)]
+pub extern "C" fn clef_heap() -> *mut Heap {
+    let heap = HEAP.get();
+    if heap.is_null() { new_heap() } else { heap }
+}
+
+#[cold]
+#[inline(never)]
+fn new_heap() -> *mut Heap {
+    // SAFETY: a zeroed Heap is a valid one: all lists empty, no chunk.
+    let heap = unsafe { libc::calloc(1, size_of::<Heap>()) }.cast::<Heap>();
+    if heap.is_null() {
+        out_of_memory(size_of::<Heap>());
+    }
+    // SAFETY: freshly made, and not yet shared.
+    unsafe { (*heap).chunk = FIRST_CHUNK };
+    let mut first = HEAPS.load(Ordering::Relaxed);
+    loop {
+        // SAFETY: as above.
+        unsafe { (*heap).next = first };
+        match HEAPS.compare_exchange_weak(first, heap, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => break,
+            Err(other) => first = other,
+        }
+    }
+    HEAP.set(heap);
+    heap
+}
+
+/// `bytes` of memory, not zeroed, aligned to 16.
+#[unsafe(no_mangle)]
+pub extern "C" fn clef_alloc(bytes: i64) -> *mut u8 {
+    let bytes = bytes as usize;
+    let class = bytes.wrapping_add(15) / 16;
+    let heap = clef_heap();
+    // SAFETY: the heap is this thread's own; blocks in a free list are unused and at least 16 bytes long.
+    unsafe {
+        if class.wrapping_sub(1) < CLASSES - 1 {
+            (*heap).live[class] += 1;
+            let block = (*heap).free[class];
+            if block.is_null() {
+                return refill(heap, class);
+            }
+            (*heap).free[class] = block.cast::<*mut u8>().read();
+            return block;
+        }
+        (*heap).live[0] += 1;
+        let block = libc::malloc(bytes.max(1));
+        if block.is_null() {
+            out_of_memory(bytes);
+        }
+        block.cast()
+    }
+}
+
+/// Takes back what [`clef_alloc`] gave for as many bytes. Null is allowed.
+///
+/// # Safety
+/// `block` came from `clef_alloc(bytes)` and is not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clef_free(block: *mut u8, bytes: i64) {
+    if block.is_null() {
+        return;
+    }
+    let class = (bytes as usize).wrapping_add(15) / 16;
+    let heap = clef_heap();
+    // SAFETY: the caller's promise.
+    unsafe {
+        if class.wrapping_sub(1) < CLASSES - 1 {
+            (*heap).live[class] -= 1;
+            block.cast::<*mut u8>().write((*heap).free[class]);
+            (*heap).free[class] = block;
+        } else {
+            (*heap).live[0] -= 1;
+            libc::free(block.cast());
+        }
+    }
+}
+
+/// As `clef_alloc(new)`, a copy of what fits and `clef_free(old)`, in place where that is possible.
+///
+/// # Safety
+/// As [`clef_free`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clef_realloc(block: *mut u8, old: i64, new: i64) -> *mut u8 {
+    let (old_bytes, new_bytes) = (old as usize, new as usize);
+    // SAFETY: the caller's promise.
+    unsafe {
+        if old_bytes > SMALL && new_bytes > SMALL {
+            let moved = libc::realloc(block.cast(), new_bytes);
+            if moved.is_null() {
+                out_of_memory(new_bytes);
+            }
+            return moved.cast();
+        }
+        if old_bytes.div_ceil(16) == new_bytes.div_ceil(16) && old_bytes != 0 {
+            return block;
+        }
+        let moved = clef_alloc(new);
+        if !block.is_null() {
+            ptr::copy_nonoverlapping(block, moved, old_bytes.min(new_bytes));
+            clef_free(block, old);
+        }
+        moved
+    }
+}
+
+/// Cuts a block of a class from the chunk, or from a new one. The rest of an old chunk goes to its free list.
+#[cold]
+#[inline(never)]
+unsafe fn refill(heap: *mut Heap, class: usize) -> *mut u8 {
+    let size = class * 16;
+    // SAFETY: `bump..end` is unused memory of this thread's chunk.
+    unsafe {
+        let heap = &mut *heap;
+        let left = heap.end as usize - heap.bump as usize;
+        if left < size {
+            if left >= 16 {
+                let rest = left / 16;
+                heap.bump.cast::<*mut u8>().write(heap.free[rest]);
+                heap.free[rest] = heap.bump;
+            }
+            let bytes = heap.chunk;
+            heap.chunk = (bytes * 2).min(LARGEST_CHUNK);
+            heap.bump = libc::malloc(bytes).cast();
+            if heap.bump.is_null() {
+                out_of_memory(bytes);
+            }
+            heap.end = heap.bump.add(bytes);
+        }
+        let block = heap.bump;
+        heap.bump = block.add(size);
+        block
+    }
+}
+
+/// Stops the program for want of memory.
+#[cold]
+pub fn out_of_memory(bytes: usize) -> ! {
+    stop::fatal(format_args!("out of memory: {bytes} more bytes were asked for"))
+}
+
+/// Releases an object that may lie at the end of a long chain, without using the stack for the chain: runs
+/// `destructor(object)` now, or after the one that is running on this thread.
+///
+/// # Safety
+/// `destructor(object)` must be sound to call, once, later on this thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clef_free_deferred(object: *mut u8, destructor: Destructor) {
+    let running = DEFERRED.with_borrow_mut(|d| {
+        if d.active {
+            d.waiting.push((destructor, object));
+        }
+        std::mem::replace(&mut d.active, true)
+    });
+    if running {
+        return;
+    }
+    let mut next = Some((destructor, object));
+    while let Some((destructor, object)) = next {
+        // SAFETY: the caller's promise. No borrow of the list is held while it runs.
+        unsafe { destructor(object) };
+        next = DEFERRED.with_borrow_mut(|d| {
+            let next = d.waiting.pop();
+            d.active = next.is_some();
+            next
+        });
+    }
+}
+
+/// Objects alive, by size in bytes (0: large ones), over all threads. Exact when no other thread runs.
+pub fn live_objects() -> Vec<(usize, i64)> {
+    let mut totals = [0_i64; CLASSES];
+    let mut heap = HEAPS.load(Ordering::Acquire);
+    while !heap.is_null() {
+        // SAFETY: heaps are never freed; counters of other threads may be a little old.
+        unsafe {
+            for (class, total) in totals.iter_mut().enumerate() {
+                *total += (&raw const (*heap).live[class]).read_volatile();
+            }
+            heap = (*heap).next;
+        }
+    }
+    totals.iter().enumerate().filter(|(_, n)| **n != 0).map(|(class, n)| (class * 16, *n)).collect()
+}
+
+/// Lists what is still alive on standard error; whether there was something.
+pub fn report_leaks() -> bool {
+    let live = live_objects();
+    for (size, n) in &live {
+        let what =
+            if *size == 0 { format!("of more than {SMALL} bytes") } else { format!("of {size} bytes") };
+        output::message(format_args!("leak: {n} object(s) {what} never freed\n"));
+    }
+    !live.is_empty()
+}
