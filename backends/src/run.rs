@@ -72,7 +72,7 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
             return Ok(());
         }
     };
-    let bytes = emitter.emit(&cx, form)?;
+    let bytes = emitter.emit(&cx, form).map_err(|e| format!("{e}\n{}", cx.print(false)))?;
     answer.files.push((name.to_string(), bytes));
     answer.timings.append(&mut emitter.timings);
     Ok(())

@@ -155,8 +155,12 @@ impl Cx {
 
     /// The location of synthesised code that has no place in the source.
     pub fn glue_location(&self, what: &str) -> Location {
+        // Line 0 is DWARF's "by the compiler"; LLVM wants a place on each call in a function with debug data.
         // SAFETY: the context is alive.
-        unsafe { Location(mlirLocationNameGet(self.raw, text(what), mlirLocationUnknownGet(self.raw))) }
+        unsafe {
+            let nowhere = mlirLocationFileLineColGet(self.raw, text("<clefc>"), 0, 0);
+            Location(mlirLocationNameGet(self.raw, text(what), nowhere))
+        }
     }
 
     /// The block that operations are appended to.
