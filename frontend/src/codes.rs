@@ -48,6 +48,82 @@ codes! {
     TAB_INDENT = 8;
     /// A bracket without its partner.
     UNBALANCED = 9;
+    /// A value name that is not defined.
+    UNKNOWN_NAME = 101;
+    /// A type name that is not defined.
+    UNKNOWN_TYPE = 102;
+    /// A module that does not exist.
+    UNKNOWN_MODULE = 103;
+    /// A field that the record does not have.
+    UNKNOWN_FIELD = 104;
+    /// A member that the type does not have.
+    UNKNOWN_MEMBER = 105;
+    /// The same name twice where it must be unique.
+    DUPLICATE = 106;
+    /// An assignment to something that is not mutable.
+    NOT_MUTABLE = 107;
+    /// An attribute that is malformed or out of place.
+    BAD_ATTRIBUTE = 108;
+    /// An entry point of the wrong form.
+    BAD_ENTRY_POINT = 109;
+    /// An expression has another type than its place asks for.
+    TYPE_MISMATCH = 201;
+    /// Two units of measure that must be equal differ.
+    UNIT_MISMATCH = 202;
+    /// Too many arguments, or arguments for something that is no function.
+    NOT_A_FUNCTION = 203;
+    /// Wrong number of arguments.
+    ARGUMENT_COUNT = 204;
+    /// A type that would have to contain itself.
+    INFINITE_TYPE = 205;
+    /// An operator or conversion that the operands' type does not have.
+    NO_OPERATOR = 206;
+    /// Wrong number of type arguments.
+    TYPE_ARGUMENTS = 207;
+    /// A type must be known here, but is not yet.
+    NEEDS_ANNOTATION = 208;
+    /// A value whose type is not fully known and may not be generic.
+    VALUE_RESTRICTION = 209;
+    /// A type where a unit must stand, or the other way round.
+    BAD_TYPE_ARGUMENT = 210;
+    /// A format text that is malformed or does not fit its arguments.
+    BAD_FORMAT = 211;
+    /// A record expression without all fields.
+    MISSING_FIELD = 212;
+    /// Functions cannot be compared or hashed.
+    NOT_COMPARABLE = 213;
+    /// A statement whose value is dropped.
+    VALUE_DROPPED = 214;
+    /// A form that its surroundings do not allow, such as `yield` outside of a comprehension.
+    MISPLACED = 215;
+    /// A match that does not cover all values.
+    INCOMPLETE_MATCH = 301;
+    /// An arm that no value reaches.
+    UNREACHABLE_ARM = 302;
+    /// A pattern with the wrong number of arguments.
+    PATTERN_ARGUMENTS = 303;
+    /// A pattern that binds a name twice.
+    PATTERN_NAMES = 304;
+    /// A construct outside the subset.
+    OUTSIDE_SUBSET = 450;
+    /// A closure captures a mutable local.
+    MUTABLE_CAPTURED = 451;
+    /// A dispatch names a kernel that does not exist.
+    UNKNOWN_KERNEL = 501;
+    /// The fields of a dispatch do not match the kernel's parameters.
+    DISPATCH_FIELDS = 502;
+    /// A field of a dispatch has the wrong type.
+    DISPATCH_TYPE = 503;
+    /// Two kernels of one name.
+    DUPLICATE_KERNEL = 504;
+    /// A kernel declaration or dispatch that is malformed.
+    BAD_KERNEL = 505;
+    /// A definition that would need endlessly many versions, or a program too large to build.
+    BUILD_LIMIT = 290;
+    /// An operation that a type does not have, found where generic code is used.
+    BUILD_TYPE = 291;
+    /// The compiler itself went wrong while it built the graph.
+    BUILD_BUG = 299;
     /// A file or folder that does not exist.
     NO_SUCH_FILE = 801;
     /// A file that cannot be read.

@@ -26,12 +26,16 @@
 //! the printing is deterministic.
 
 pub mod bounds;
+pub mod build;
 pub mod builder;
 pub mod fold;
 pub mod graph;
 pub mod id;
+pub mod intrinsics;
 pub mod job;
 pub mod node;
 pub mod plan;
+pub mod text;
 pub mod ty;
+pub mod verify;
 pub mod walk;
