@@ -188,7 +188,11 @@ impl<'p> Builder<'p> {
         Val::Node(self.push(Op::Fail(FailKind::Message), &[text], ty, span))
     }
 
+    /// A fault of the compiler, unless it follows from an error that was reported.
     pub(super) fn bug(&mut self, span: Span, what: &str) {
+        if self.diags.iter().any(Diagnostic::is_error) {
+            return;
+        }
         self.diags.push(
             Diagnostic::error(codes::BUILD_BUG, span, format!("the compiler cannot go on here: {what}"))
                 .help("please report this with the source of the function"),
