@@ -89,6 +89,7 @@ pub const FORMS: &[(&str, Form)] = &[
     ("core.sizeof", Form::SizeOf),
     ("default.zeroed", Form::Zero),
     ("hsa.allocate", Form::AllocUnified),
+    ("hsa.allocate64", Form::AllocUnified),
     ("hsa.fence", Form::Marker),
     ("kernel.barrier", Form::Barrier),
     ("kernel.workgroup", Form::WorkgroupArray),
@@ -106,6 +107,12 @@ const HARMLESS: &[(&str, Effect)] = &[
     ("bits.trailing_zeros", Effect::Pure),
     ("nativeptr.add", Effect::Pure),
     ("nativeptr.get", Effect::Reads),
+    ("string.join", Effect::Reads),
+    ("string.of_bytes", Effect::Reads),
+    ("string.of_chars", Effect::Reads),
+    // Each call gives an array of its own.
+    ("string.runes", Effect::Any),
+    ("string.to_bytes", Effect::Any),
 ];
 
 /// Families all of whose functions are pure.

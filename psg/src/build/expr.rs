@@ -238,6 +238,10 @@ impl<'p> Builder<'p> {
             return Val::Unit;
         }
         match &prog.defs[def.index()].kind {
+            DefKind::Value { body, is_mutable: false } if is_lambda(body) => {
+                let (ctx, root) = (self.ctx(def, targs), body.root.unwrap_or(ExprId(0)));
+                Val::Known(self.top_lambda(ctx, root), Leaves::new())
+            }
             DefKind::Value { body, is_mutable } => {
                 if !targs.is_empty() {
                     let shape = self.known_def(def, targs);
@@ -249,8 +253,14 @@ impl<'p> Builder<'p> {
                         return val;
                     }
                 }
+                let root_ty = body.root.map_or(prog.defs[def.index()].ty, |root| body[root].ty);
+                let ctx = self.ctx(def, targs);
+                let ty = self.ty_in(ctx, root_ty);
+                if self.is_unit(ty) {
+                    self.need_init(def);
+                    return Val::Unit;
+                }
                 let global = self.global(def);
-                let ty = self.psg.globals[global].ty;
                 Val::Node(self.push(Op::GlobalGet(global), &[], ty, span))
             }
             DefKind::Function(_) | DefKind::Extern(_) | DefKind::Intrinsic { .. } => {
@@ -404,4 +414,9 @@ impl<'p> Builder<'p> {
         };
         self.push(op, operands, self.types.common.unit, span);
     }
+}
+
+/// `let f = fun x -> ..` at top level.
+fn is_lambda(body: &typed::Body) -> bool {
+    body.root.is_some_and(|root| matches!(body[root].kind, ExprKind::Lambda { .. }))
 }

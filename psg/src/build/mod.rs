@@ -44,7 +44,7 @@ use crate::id::{ExternId, FuncId, GlobalId, KernelId, TypeId};
 use clef_frontend::diagnostic::Diagnostic;
 use clef_frontend::typed::{DefId, Program};
 use func::Fx;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use shape::{FuncKey, ShapeId, Shapes};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -102,8 +102,8 @@ pub(crate) struct Builder<'p> {
     infos: Vec<Option<Rc<free::BodyInfo>>>,
     /// Bodies of the initialisers that are needed, by place in [`Program::inits`].
     init_bodies: FxHashMap<DefId, crate::graph::Region>,
-    /// Definitions that have an initialiser to run.
-    inits: FxHashSet<DefId>,
+    /// Definitions that have an initialiser to run; true where it was asked for.
+    inits: FxHashMap<DefId, bool>,
     fx: Fx<'p>,
 }
 
@@ -126,7 +126,7 @@ impl<'p> Builder<'p> {
             names: FxHashMap::default(),
             infos: vec![None; prog.defs.len()],
             init_bodies: FxHashMap::default(),
-            inits: prog.inits.iter().copied().collect(),
+            inits: prog.inits.iter().map(|def| (*def, false)).collect(),
             fx: Fx::default(),
             psg,
         }

@@ -21,7 +21,7 @@ impl<'p> Builder<'p> {
                 && prog.defs[def.index()].params.is_empty()
                 && body.root.is_some_and(|root| !is_droppable(body, root))
             {
-                self.global(def);
+                self.need_init(def);
             }
         }
         for &def in &prog.roots {
@@ -84,11 +84,23 @@ impl<'p> Builder<'p> {
         let is_mutable = matches!(info.kind, DefKind::Value { is_mutable: true, .. });
         let id = self.psg.globals.push(Global { name: info.path, ty, is_mutable });
         self.globals.insert(def, id);
-        self.queue.push_back(Work::Init(def));
-        if !self.inits.contains(&def) {
-            self.bug(info.span, &format!("`{}` is never given its value", info.path));
-        }
+        self.need_init(def);
         id
+    }
+
+    /// Has the initialiser lowered, once.
+    pub(super) fn need_init(&mut self, def: DefId) {
+        match self.inits.get_mut(&def) {
+            Some(asked) => {
+                if !std::mem::replace(asked, true) {
+                    self.queue.push_back(Work::Init(def));
+                }
+            }
+            None => {
+                let info = &self.prog.defs[def.index()];
+                self.bug(info.span, &format!("`{}` is never given its value", info.path));
+            }
+        }
     }
 
     /// Lowers an initialiser into a region of its own; all are joined at the end.
@@ -98,9 +110,19 @@ impl<'p> Builder<'p> {
         let ctx = self.ctx(def, self.types.no_args.clone());
         self.start(ctx, Some(body));
         if let Some(root) = body.root {
-            let value = self.value(root);
-            let global = self.global(def);
-            self.push(Op::GlobalSet(global), &[value], self.types.common.unit, prog.defs[def.index()].span);
+            let ty = self.ty(body[root].ty);
+            if self.is_unit(ty) {
+                self.expr(root, false);
+            } else {
+                let value = self.value(root);
+                let global = self.global(def);
+                self.push(
+                    Op::GlobalSet(global),
+                    &[value],
+                    self.types.common.unit,
+                    prog.defs[def.index()].span,
+                );
+            }
         }
         let region = self.take_region(None);
         self.init_bodies.insert(def, region);

@@ -316,6 +316,11 @@ impl<'p> Builder<'p> {
         Val::Known(self.new_shape(kind), leaves)
     }
 
+    /// A top-level lambda: it captures nothing.
+    pub(super) fn top_lambda(&mut self, ctx: CtxId, expr: ExprId) -> ShapeId {
+        self.new_shape(ShapeKind::Lambda { ctx, expr, env: Rc::from([]) })
+    }
+
     /// The functions of a `LetRec`, bound.
     pub(super) fn bind_group(&mut self, expr: ExprId, bindings: &[(LocalId, ExprId)]) {
         let own: SmallVec<[LocalId; 4]> = bindings.iter().map(|b| b.0).collect();

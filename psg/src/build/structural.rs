@@ -7,8 +7,9 @@ use super::Builder;
 use super::Work;
 use super::shape::{Leaves, ShapeId, Val};
 use crate::id::{FuncId, NodeId, RegionId, TypeId};
-use crate::node::{BinOp, FailKind, ForKind, Op};
+use crate::node::{BinOp, Const, FailKind, ForKind, Op};
 use crate::ty::Type;
+use clef_frontend::ast::IntKind;
 use clef_frontend::span::Span;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -288,13 +289,23 @@ impl Builder<'_> {
             Type::String => self.push(Op::Intrinsic("string.hash".into()), &[a], int, span),
             Type::Closure { .. } => return self.no_functions(int, span),
             Type::Agg(_) | Type::Array(_) => return self.call2(Structural::Hash, a, seed, span, tail),
-            Type::Float(_) => {
-                let float = self.convert(a, self.types.common.float, span);
-                self.push(Op::Intrinsic("math.hash".into()), &[float], int, span)
-            }
+            Type::Float(_) => self.float_code(a, span),
             _ => self.convert(a, int, span),
         };
         self.mix(seed, code, span)
+    }
+
+    /// The folded bits of a float; both zeros are equal and have one code.
+    fn float_code(&mut self, a: NodeId, span: Span) -> NodeId {
+        let long = self.intern(Type::Int(IntKind::I64));
+        let float = self.convert(a, self.types.common.float, span);
+        let zero = self.zero(self.types.common.float, span);
+        let float = self.push(Op::Binary(BinOp::Add), &[float, zero], self.types.common.float, span);
+        let bits = self.push(Op::Intrinsic("bits.of_float64".into()), &[float], long, span);
+        let half = self.constant(Const::Int(32), long, span);
+        let high = self.push(Op::Binary(BinOp::Shr), &[bits, half], long, span);
+        let mixed = self.push(Op::Binary(BinOp::BitXor), &[bits, high], long, span);
+        self.convert(mixed, self.types.common.int, span)
     }
 
     /// `seed * 31 + code`
