@@ -96,7 +96,7 @@ fn middle(args: &EmitArgs, project: &Project) -> Result<u8, u8> {
     let mut program = analysed(&args.input, project)?;
     let psg = &program.analysed.psg;
     let text = match args.stage {
-        Stage::Psg => text::program(psg),
+        Stage::Psg => text::print(psg),
         Stage::Facts => text::facts(psg, &program.analysed.kernels),
         _ => {
             let costs = table(project_table(project)).map_err(|diagnostic| args.input.fail(diagnostic))?;

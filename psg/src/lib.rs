@@ -38,4 +38,5 @@ pub mod plan;
 pub mod text;
 pub mod ty;
 pub mod verify;
+pub mod view;
 pub mod walk;
