@@ -7,6 +7,7 @@
 //! - [`lower`]: graph to MLIR, one file for each family of operations
 //! - [`mlir`]: context, operations, passes, emission
 
+mod dispatch;
 pub mod layout;
 pub mod lower;
 pub mod mlir;

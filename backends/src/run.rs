@@ -48,7 +48,7 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
     cx.set_attr(module, "llvm.target_triple", cx.string(&options.triple));
     cx.set_attr(module, "llvm.data_layout", cx.string(&emitter.data_layout()));
     let start = Instant::now();
-    let cx = Lower::new(job, cx).run()?;
+    let mut cx = Lower::new(job, cx).run()?;
     time("lower", start);
     if options.dump_after.as_deref() == Some("lower") {
         answer.dump = Some(cx.print(false));
@@ -59,6 +59,9 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
     if job.want == Want::Mlir {
         answer.files.push(("program.mlir".to_string(), cx.print(false).into_bytes()));
         return Ok(());
+    }
+    if dispatches {
+        crate::dispatch::lower_dispatches(&mut cx);
     }
     if options.debug_info {
         emitter.add_debug_scopes(&cx)?;

@@ -148,8 +148,14 @@ impl Lower<'_> {
 
     pub(super) fn lower_for(&mut self, node: NodeId, kind: ForKind) {
         match kind {
-            ForKind::Up => self.count(node, ICmp::Sle, ICmp::Ule, 1),
-            ForKind::Down => self.count(node, ICmp::Sge, ICmp::Uge, -1),
+            ForKind::Up => {
+                let (from, to) = (self.arg(node, 0), self.arg(node, 1));
+                self.count_between(node, from, to, (ICmp::Sle, ICmp::Ule), 1);
+            }
+            ForKind::Down => {
+                let (from, to) = (self.arg(node, 0), self.arg(node, 1));
+                self.count_between(node, from, to, (ICmp::Sge, ICmp::Uge), -1);
+            }
             ForKind::By => self.step(node),
         }
     }
@@ -165,8 +171,9 @@ impl Lower<'_> {
     }
 
     /// A loop by one: a guard, then body and exit test at the end, which cannot overflow.
-    fn count(&mut self, node: NodeId, signed: ICmp, unsigned: ICmp, by: i64) {
-        let (from, to) = (self.arg(node, 0), self.arg(node, 1));
+    /// `goes_on`: the comparison of the guard, for signed and unsigned counters.
+    pub(super) fn count_between(&mut self, node: NodeId, from: Value, to: Value, goes_on: (ICmp, ICmp), by: i64) {
+        let (signed, unsigned) = goes_on;
         let ty = self.cx.type_of(from);
         let is_signed = self.is_signed_loop(node);
         let (head, after) = (self.block(&[ty]), self.block(&[]));

@@ -15,9 +15,13 @@ mod control;
 mod func;
 mod glue;
 mod intrinsic;
+mod kernel;
 mod program;
 mod scalar;
 mod statics;
+mod sync;
+
+pub(crate) use sync::argument_word;
 
 use crate::layout::{Layouts, Machine, Scalar};
 use crate::mlir::ops::{Callee, Conv, FuncDef, Linkage, Tail};
@@ -47,8 +51,18 @@ pub struct Lower<'a> {
     declared: FxHashSet<String>,
     aliases: Aliases,
     closure_entries: FxHashMap<FuncId, u32>,
-    /// Dispatches in the order of their descriptors.
-    sites: agent::Sites,
+    sites: sync::Sites,
+    /// Dispatches lowered, in order.
+    dispatches: Vec<NodeId>,
+    /// The host form of a kernel is being lowered.
+    in_kernel: bool,
+    /// In kernels: the buffer parameters.
+    kernel_buffers: FxHashMap<NodeId, agent::BufferArg>,
+    /// In kernels: float additions of reductions, which may be reordered.
+    reductions: FxHashSet<NodeId>,
+    outlined: usize,
+    /// Bodies being outlined around the cursor.
+    outlining: usize,
     bug: Option<String>,
 }
 
@@ -100,7 +114,13 @@ impl<'a> Lower<'a> {
             declared: FxHashSet::default(),
             aliases: Aliases::default(),
             closure_entries: FxHashMap::default(),
-            sites: agent::Sites::default(),
+            sites: sync::Sites::default(),
+            dispatches: Vec::new(),
+            in_kernel: false,
+            kernel_buffers: FxHashMap::default(),
+            reductions: FxHashSet::default(),
+            outlined: 0,
+            outlining: 0,
             bug: None,
         };
         lower.types = psg.types.types.ids().map(|t| lower.machine_type(&lower.layouts[t].machine)).collect();

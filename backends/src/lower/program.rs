@@ -8,6 +8,7 @@ use clef_psg::id::FuncId;
 impl Lower<'_> {
     pub(super) fn program(&mut self) {
         self.plan_functions();
+        self.plan_sites();
         let psg = self.psg;
         self.cx.set_location(self.cx.glue_location("clefc.globals"));
         for (id, global) in psg.globals.iter() {

@@ -54,14 +54,14 @@ impl Lower<'_> {
         let operand_type = self.psg.types.get(self.arg_type(node, 0));
         let (a, b) = (self.arg(node, 0), self.arg(node, 1));
         let value = match kind_of(operand_type) {
-            Kind::Float => self.float_binary(op, a, b),
+            Kind::Float => self.float_binary(node, op, a, b),
             Kind::Int { signed } => self.int_binary(node, op, a, b, signed),
             Kind::Pointer => self.pointer_binary(node, op, a, b),
         };
         self.set(node, value);
     }
 
-    fn float_binary(&mut self, op: BinOp, a: Value, b: Value) -> Value {
+    fn float_binary(&mut self, node: NodeId, op: BinOp, a: Value, b: Value) -> Value {
         let compare = match op {
             BinOp::Eq => Some(FCmp::Oeq),
             BinOp::Ne => Some(FCmp::Une),
@@ -89,6 +89,9 @@ impl Lower<'_> {
                 "llvm.fadd"
             }
         };
+        if self.in_kernel && matches!(op, BinOp::Add | BinOp::Sub | BinOp::Mul) {
+            return self.cx.binary_relaxed(name, a, b, self.reductions.contains(&node));
+        }
         self.cx.binary(name, a, b)
     }
 

@@ -36,6 +36,16 @@ impl Lower<'_> {
         self.psg.files.get(file as usize).map_or("?", |f| f.name.as_str())
     }
 
+    pub(super) fn file_of(&self, node: NodeId) -> String {
+        self.file_name(self.psg.spans[node].file.0).to_string()
+    }
+
+    /// Line and column of a node.
+    pub(super) fn line_of(&self, node: NodeId) -> (u32, u32) {
+        let (_, line, column) = self.position(self.psg.spans[node]);
+        (line, column)
+    }
+
     /// The MLIR location of a node.
     pub(super) fn location_of(&mut self, node: NodeId) -> Location {
         self.location_at(self.psg.spans[node])

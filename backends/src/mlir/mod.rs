@@ -87,6 +87,8 @@ pub struct Cx {
     module: MlirModule,
     top: Block,
     block: Option<Block>,
+    /// Operations go before this one instead of to the end of the block.
+    anchor: Option<Op>,
     location: Location,
     pub ty: Common,
     messages: Rc<RefCell<Vec<String>>>,
@@ -134,7 +136,7 @@ impl Cx {
             };
             (location, module, top, ty)
         };
-        Self { context, raw, module, top, block: None, location, ty, messages }
+        Self { context, raw, module, top, block: None, anchor: None, location, ty, messages }
     }
 
     // --- cursor
@@ -247,8 +249,13 @@ impl Cx {
     pub fn op_to(&mut self, name: &str, operands: &[Value], results: &[Ty], attrs: &[Named], successors: &[Block]) -> Op {
         let op = self.create(name, operands, results, attrs, successors, &[]);
         if let Some(block) = self.block {
-            // SAFETY: the block takes the operation.
-            unsafe { mlirBlockAppendOwnedOperation(block.0, op.0) };
+            // SAFETY: the block takes the operation; the anchor stands in it.
+            unsafe {
+                match self.anchor {
+                    Some(anchor) => mlirBlockInsertOwnedOperationBefore(block.0, anchor.0, op.0),
+                    None => mlirBlockAppendOwnedOperation(block.0, op.0),
+                }
+            }
         }
         op
     }
@@ -299,10 +306,29 @@ impl Cx {
         unsafe { Op(mlirModuleGetOperation(self.module)) }
     }
 
-    /// Puts the cursor's operations before `op` from now on: returns the block of it, see [`Self::move_before`].
-    pub fn move_before(&self, op: Op, anchor: Op) {
-        // SAFETY: both stand in blocks.
-        unsafe { mlirOperationMoveBefore(op.0, anchor.0) }
+    /// From now on operations go before `op`, until [`Self::end_insertion`].
+    pub fn begin_before(&mut self, op: Op) {
+        self.block = Some(self.parent_block(op));
+        self.anchor = Some(op);
+    }
+
+    /// From now on operations go to the beginning of `block`, which is not empty.
+    pub fn begin_at(&mut self, block: Block) {
+        // SAFETY: the block is alive; a null operation means that it is empty.
+        let first = unsafe { mlirBlockGetFirstOperation(block.0) };
+        self.block = Some(block);
+        self.anchor = (!first.ptr.is_null()).then_some(Op(first));
+    }
+
+    pub fn end_insertion(&mut self) {
+        self.block = None;
+        self.anchor = None;
+    }
+
+    /// The first block of the region that an operation stands in.
+    pub fn entry_of(&self, op: Op) -> Block {
+        // SAFETY: the operation stands in a block of a region.
+        unsafe { Block(mlirRegionGetFirstBlock(mlirBlockGetParentRegion(mlirOperationGetBlock(op.0)))) }
     }
 
     pub fn operands(&self, op: Op) -> Vec<Value> {

@@ -171,6 +171,14 @@ impl Cx {
         self.value(name, &[a, b], ty, &[("overflowFlags", flags)])
     }
 
+    /// A float operation that may be contracted, and reordered where `reorder`.
+    pub fn binary_relaxed(&mut self, name: &str, a: Value, b: Value, reorder: bool) -> Value {
+        let ty = self.type_of(a);
+        let flags = if reorder { "#llvm.fastmath<reassoc, contract>" } else { "#llvm.fastmath<contract>" };
+        let flags = self.parse_attr(flags);
+        self.value(name, &[a, b], ty, &[("fastmathFlags", flags)])
+    }
+
     fn overflow_flags(&self, flags: i64) -> Attr {
         let text = match flags {
             NSW => "#llvm.overflow<nsw>",
@@ -275,6 +283,11 @@ impl Cx {
             ("noWrapFlags", self.int(self.ty.i32, 1)),
         ];
         self.value("llvm.getelementptr", &[address], self.ty.ptr, &attrs)
+    }
+
+    /// Address of the n-th field of a struct.
+    pub fn field_place(&mut self, ty: Ty, address: Value, n: usize) -> Value {
+        self.gep_const(ty, address, &[0, n as i64])
     }
 
     /// Address of element `index` (64 bits) of an array of `element`.
