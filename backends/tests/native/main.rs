@@ -1,5 +1,7 @@
 //! Hand-built graphs through the back end, linked with a stub and run.
 
+mod control;
+mod memory;
 mod support;
 
 use clef_backends::job::Want;

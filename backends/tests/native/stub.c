@@ -41,3 +41,40 @@ void clef_panic_step(const Loc *l) { stop("step of zero", l); }
 void clef_panic_length(int64_t n, const Loc *l) { (void)n; stop("negative length", l); }
 void clef_panic_fail(Str *s, const Loc *l) { stop(s->bytes, l); }
 void clef_panic_not_ascii(int64_t i, const Loc *l) { (void)i; stop("not ASCII", l); }
+// Agents: a dispatch runs at once; what was asked for is printed.
+typedef struct { uint64_t value, len; } Arg;
+typedef struct { uint8_t kind, size, effect, reserved; } Param;
+typedef struct { const char *name; const Param *params; uint32_t n_params, n_phases; const void *phases; void (*host)(const Arg *); const char *object; } Kernel;
+typedef struct { uint64_t sequence; uint32_t queue, reserved; } Site;
+typedef struct { const Site *site; uint32_t routes, reserved; } After;
+typedef struct { const Kernel *kernel; Site *site; const After *after; uint32_t n_after; uint8_t agent, device, queue, flags; uint16_t header, reserved[3]; Loc loc; } Dispatch;
+static struct { char *at; int64_t bytes; long refs; } buffers[64];
+static int n_buffers;
+void *clef_alloc_unified(int64_t bytes, uint32_t agents, uint32_t hint, const Loc *l) {
+    printf("allocate %lld agents %x hint %u line %u\n", (long long)bytes, agents, hint, l->line);
+    buffers[n_buffers].at = calloc(1, bytes); buffers[n_buffers].bytes = bytes; buffers[n_buffers].refs = 1; live++;
+    return buffers[n_buffers++].at;
+}
+void clef_buffer_retain(void *p) { for (int i = 0; i < n_buffers; i++) if (buffers[i].at == p) buffers[i].refs++; }
+void clef_buffer_release(void *p) {
+    for (int i = 0; i < n_buffers; i++) if (buffers[i].at == p && --buffers[i].refs == 0) live--;
+}
+void clef_dispatch(const Dispatch *d, const uint64_t *args) {
+    Arg a[16];
+    for (uint32_t i = 0; i < d->kernel->n_params; i++) {
+        a[i].value = args[i]; a[i].len = 0;
+        if (d->kernel->params[i].kind) for (int b = 0; b < n_buffers; b++)
+            if (buffers[b].at == (char *)args[i]) a[i].len = buffers[b].bytes / d->kernel->params[i].size;
+    }
+    printf("dispatch %s agent %u queue %u header %04x after %u line %u\n", d->kernel->name, d->agent, d->queue, d->header, d->n_after, d->loc.line);
+    d->site->sequence++;
+    d->kernel->host(a);
+}
+void clef_wait(const After *s, uint32_t n, const Loc *l) {
+    (void)l;
+    for (uint32_t i = 0; i < n; i++) printf("wait for %llu routes %u\n", (unsigned long long)s[i].site->sequence, s[i].routes);
+}
+void clef_parallel(void (*body)(const void *, int64_t, int64_t), const void *env, int64_t items, int64_t cost) {
+    (void)cost;
+    if (items > 0) { body(env, 0, items / 2); body(env, items / 2, items); }
+}
