@@ -1,5 +1,6 @@
 //! Hand-built graphs through the back end, linked with a stub and run.
 
+mod agents;
 mod control;
 mod memory;
 mod support;

@@ -95,7 +95,12 @@ fn folder() -> PathBuf {
 
 /// Compiles at a level, links, runs.
 pub fn run_at(psg: &Psg, opt_level: u8) -> Output {
-    let answer = answer(&job(psg.clone(), opt_level, Want::Object));
+    run_job(&job(psg.clone(), opt_level, Want::Object))
+}
+
+/// Compiles, links, runs.
+pub fn run_job(job: &Job) -> Output {
+    let answer = answer(job);
     let folder = folder();
     let (object, program) = (folder.join("program.o"), folder.join("program"));
     std::fs::write(&object, &answer.files[0].1).expect("the object");
