@@ -124,6 +124,8 @@ codes! {
     BUILD_TYPE = 291;
     /// The compiler itself went wrong while it built the graph.
     BUILD_BUG = 299;
+    /// A kernel that is dispatched to a GPU has no form for the route asked for.
+    NO_GPU_FORM = 560;
     /// A file or folder that does not exist.
     NO_SUCH_FILE = 801;
     /// A file that cannot be read.

@@ -2,6 +2,7 @@
 
 use crate::graph::Psg;
 use crate::plan::{FencePlan, NodeSync};
+use clef_frontend::span::Span;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -71,4 +72,15 @@ pub struct Answer {
     pub timings: Vec<(String, u64)>,
     /// From `dump_after`.
     pub dump: Option<String>,
+    /// Kernels that are dispatched to a GPU and have no form for the route asked for. If there are any, there are no
+    /// files.
+    pub refused: Vec<Refused>,
+}
+
+/// A kernel without a form for a device, with the place and the reason in the user's words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    pub kernel: String,
+    pub span: Span,
+    pub why: String,
 }

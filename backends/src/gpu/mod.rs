@@ -5,3 +5,68 @@
 //! wall (`mlir/`) parses, verifies and serialises it.
 
 pub mod spirv;
+
+use crate::mlir::spirv::{Source, serialise};
+use clef_frontend::typed::AgentKind;
+use clef_psg::id::{IdVec, KernelId};
+use clef_psg::job::{Job, Refused, Want};
+use clef_psg::node::Op;
+
+/// One launch, ready to be embedded.
+pub struct Form {
+    pub module: spirv::Module,
+    /// The SPIR-V binary.
+    pub binary: Vec<u8>,
+}
+
+/// GPU forms of all kernels of a program, and those that have none though they are needed.
+#[derive(Default)]
+pub struct Forms {
+    pub kernels: IdVec<KernelId, Vec<Form>>,
+    pub refused: Vec<Refused>,
+}
+
+/// Makes the forms that the job needs: of kernels that are dispatched to a GPU, or of all that can have one where the
+/// SPIR-V itself is wanted. An error is a bug of the compiler.
+pub fn forms(job: &Job) -> Result<Forms, String> {
+    let mut forms = Forms::default();
+    let psg = &job.psg;
+    let mut modules: IdVec<KernelId, Vec<spirv::Module>> = IdVec::filled(psg.kernels.len(), Vec::new());
+    if job.options.vulkan {
+        let mut needed: IdVec<KernelId, bool> = IdVec::filled(psg.kernels.len(), job.want == Want::Spirv);
+        let mut dispatched: IdVec<KernelId, bool> = IdVec::filled(psg.kernels.len(), false);
+        for (_, node) in psg.nodes.iter() {
+            if let Op::Dispatch { kernel, agent: AgentKind::Gpu, .. } = node.op {
+                needed[kernel] = true;
+                dispatched[kernel] = true;
+            }
+        }
+        for (kernel, declared) in psg.kernels.iter().filter(|(k, _)| needed[*k]) {
+            match spirv::modules(psg, &job.kernels, kernel) {
+                Ok(made) => modules[kernel] = made,
+                Err(refusal) if dispatched[kernel] => forms.refused.push(Refused {
+                    kernel: declared.name.to_string(),
+                    span: refusal.span,
+                    why: refusal.why,
+                }),
+                // Not dispatched to a GPU: its lack of a form concerns nobody.
+                Err(_) => {}
+            }
+        }
+    }
+    let sources: Vec<Source> = modules
+        .iter()
+        .flat_map(|(_, list)| list)
+        .map(|m| Source { name: &m.name, text: &m.text, target_env: &m.target_env })
+        .collect();
+    let mut binaries = serialise(&sources)?.into_iter();
+    for kernel in psg.kernels.ids() {
+        let list = std::mem::take(&mut modules[kernel]);
+        forms.kernels.push(
+            list.into_iter()
+                .map(|module| Form { module, binary: binaries.next().unwrap_or_default() })
+                .collect(),
+        );
+    }
+    Ok(forms)
+}

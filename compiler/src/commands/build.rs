@@ -7,8 +7,9 @@ use crate::link;
 use crate::project::{Gpu, Project};
 use crate::render;
 use crate::stages::{self, Timings};
+use clef_frontend::codes;
 use clef_frontend::diagnostic::Diagnostic;
-use clef_psg::job::{Answer, Job, Options, Route, RoutePlan, Want};
+use clef_psg::job::{Answer, Job, Options, Refused, Route, RoutePlan, Want};
 use clef_psg::plan::NodeSync;
 use clef_psg::rc;
 use std::path::Path;
@@ -80,13 +81,24 @@ pub fn code_for(
         },
         want: request.want,
     };
-    drop(checked);
     let answer = timings.measure("back end", || backend::run(&job)).map_err(|failure| match failure {
         Failure::User(diagnostic) => input.fail(diagnostic),
         Failure::Bug(text) => bug(text),
     })?;
+    if !answer.refused.is_empty() {
+        let refused: Vec<Diagnostic> = answer.refused.iter().map(refusal).collect();
+        render::show(&checked.session, &render::in_order(refused), input.message_format);
+        return Err(crate::output::ERRORS);
+    }
     timings.0.extend(answer.timings.iter().map(|(name, micros)| (format!("  {name}"), *micros)));
     Ok((answer, timings))
+}
+
+fn refusal(refused: &Refused) -> Diagnostic {
+    let text = format!("the kernel `{}` cannot run on the GPU through Vulkan", refused.kernel);
+    Diagnostic::error(codes::NO_GPU_FORM, refused.span, text)
+        .here(&refused.why)
+        .help("change this part, dispatch the kernel to another agent, or build with `--gpu host`")
 }
 
 /// One accepted plan per route that the executable carries; warnings are shown once, for the first.
