@@ -5,11 +5,9 @@
 //! comes last.
 
 use super::Lower;
-use crate::layout::Machine;
-use crate::mlir::Value;
-use crate::mlir::ops::ICmp;
+use crate::layout::{Machine, Repr};
+use crate::mlir::{Named, Ty, Value};
 use clef_psg::id::NodeId;
-use clef_psg::ty::Type;
 
 impl Lower<'_> {
     pub(super) fn intrinsic(&mut self, node: NodeId, name: &str) {
@@ -51,62 +49,84 @@ impl Lower<'_> {
 
     /// Operations that are a few instructions.
     fn inline_intrinsic(&mut self, node: NodeId, name: &str) -> bool {
-        let psg = self.psg;
+        let t = self.cx.ty;
         match name {
-            "hsa.fence" => {}
-            "nativeptr.get" | "nativeptr.read" => {
-                let place = self.native_place(node, psg.nodes[node].operands.len() > 1);
-                if let Some(ty) = self.types[psg.nodes[node].ty] {
-                    let v = self.cx.load(ty, place);
-                    self.set(node, v);
-                }
-            }
-            "nativeptr.set" | "nativeptr.write" => {
-                let n = psg.nodes[node].operands.len();
-                let place = self.native_place(node, n > 2);
-                let v = self.arg(node, n - 1);
-                self.cx.store(v, place);
-            }
-            "nativeptr.add" => {
-                let place = self.native_place(node, true);
-                self.set(node, place);
-            }
-            "nativeptr.of_native_int" | "nativeptr.of_nativeint" => {
-                let v = self.arg(node, 0);
-                let p = self.cx.cast("llvm.inttoptr", v, self.cx.ty.ptr);
-                self.set(node, p);
-            }
-            "nativeptr.to_native_int" | "nativeptr.to_nativeint" => {
-                let v = self.arg(node, 0);
-                let i = self.cx.cast("llvm.ptrtoint", v, self.cx.ty.i64);
-                self.set(node, i);
-            }
-            "native.zeroed" | "nativedefault.zeroed" => {
-                if let Some(ty) = self.types[psg.nodes[node].ty] {
-                    let v = self.cx.zero(ty);
-                    self.set(node, v);
-                }
-            }
-            "ref.same" | "reference.equals" | "obj.same" => {
-                let (a, b) = (self.arg(node, 0), self.arg(node, 1));
-                let v = self.cx.icmp(ICmp::Eq, a, b);
-                self.set(node, v);
-            }
+            "hsa.allocate64" => self.alloc_unified(node),
+            "nativeptr.get" | "nativeptr.set" | "nativeptr.add" | "nativeptr.stackalloc" => self.native(node, name),
+            "default.zeroed" => self.zeroed(node),
+            "bits.pop_count" => self.bit_count(node, "llvm.intr.ctpop", false),
+            "bits.leading_zeros" => self.bit_count(node, "llvm.intr.ctlz", true),
+            "bits.trailing_zeros" => self.bit_count(node, "llvm.intr.cttz", true),
+            "bits.of_float64" => self.bits_as(node, t.i64),
+            "bits.to_float64" => self.bits_as(node, t.f64),
+            "bits.of_float32" => self.bits_as(node, t.i32),
+            "bits.to_float32" => self.bits_as(node, t.f32),
             _ => return false,
         }
         true
     }
 
-    /// Address o0, or the o1-th element behind it.
-    fn native_place(&mut self, node: NodeId, indexed: bool) -> Value {
-        let pointer = self.arg(node, 0);
-        if !indexed {
-            return pointer;
-        }
-        let element = match self.psg.types.get(self.arg_type(node, 0)) {
-            Type::NativePtr(e) => *e,
-            _ => return pointer,
+    fn bits_as(&mut self, node: NodeId, ty: Ty) {
+        let v = self.arg(node, 0);
+        let v = self.cx.cast("llvm.bitcast", v, ty);
+        self.set(node, v);
+    }
+
+    /// Counts bits of a 64-bit number; zero has 64 leading and trailing zeros.
+    fn bit_count(&mut self, node: NodeId, name: &str, of_zeros: bool) {
+        let v = self.arg(node, 0);
+        let ty = self.cx.type_of(v);
+        let defined = self.cx.int(self.cx.ty.i1, 0);
+        let attrs: &[Named] = if of_zeros { &[("is_zero_poison", defined)] } else { &[] };
+        let count = self.cx.value(name, &[v], ty, attrs);
+        let target = self.ret_type(self.psg.nodes[node].ty);
+        let count = self.cx.resize_int(count, target, false);
+        self.set(node, count);
+    }
+
+    /// The value that stands for "nothing yet": empty text, an empty array, zero bits.
+    fn zeroed(&mut self, node: NodeId) {
+        let id = self.psg.nodes[node].ty;
+        let Some(ty) = self.types[id] else { return };
+        let v = match self.layouts[id].repr {
+            // The empty text is also a valid empty array: the length is at the same place.
+            Repr::String | Repr::Array(_) => self.string_constant(""),
+            _ => self.cx.zero(ty),
         };
+        self.set(node, v);
+    }
+
+    fn native(&mut self, node: NodeId, name: &str) {
+        let result = self.psg.nodes[node].ty;
+        if name == "nativeptr.stackalloc" {
+            let element = self.element_of(result);
+            let machine = self.types[element].unwrap_or(self.cx.ty.i8);
+            let n = self.arg(node, 0);
+            let n = self.cx.resize_int(n, self.cx.ty.i64, true);
+            let place = self.cx.alloca(machine, n);
+            return self.set(node, place);
+        }
+        let place = self.native_place(node);
+        match name {
+            "nativeptr.add" => self.set(node, place),
+            "nativeptr.get" => {
+                if let Some(ty) = self.types[result] {
+                    let v = self.cx.load(ty, place);
+                    self.set(node, v);
+                }
+            }
+            _ => {
+                if let Some(v) = self.operand(node, 2).and_then(|o| self.maybe_value(o)) {
+                    self.cx.store(v, place);
+                }
+            }
+        }
+    }
+
+    /// The o1-th element behind address o0.
+    fn native_place(&mut self, node: NodeId) -> Value {
+        let element = self.element_of(self.arg_type(node, 0));
+        let pointer = self.arg(node, 0);
         let index_type = self.psg.types.get(self.arg_type(node, 1));
         let index = self.arg(node, 1);
         let index = self.index(index, index_type);
