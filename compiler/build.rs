@@ -18,7 +18,8 @@ fn write_pages(folder: &Path, target: &Path) {
     let mut pages = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let number = name.strip_prefix("CLEF").and_then(|n| n.strip_suffix(".md")).and_then(|n| n.parse::<u16>().ok());
+        let number =
+            name.strip_prefix("CLEF").and_then(|n| n.strip_suffix(".md")).and_then(|n| n.parse::<u16>().ok());
         if let (Some(number), Ok(path)) = (number, entry.path().canonicalize()) {
             pages.push((number, path));
         }
@@ -76,7 +77,8 @@ fn members(text: &str) -> Vec<String> {
         for (before, end) in [("Overload(\"", '"'), ("let ", ' ')] {
             if let Some(at) = line.find(before) {
                 let rest = line[at + before.len()..].trim_start_matches("rec ").trim_start_matches("inline ");
-                let name: String = rest.chars().take_while(|&c| c != end && c != '<' && c != '(' && c != '\'').collect();
+                let name: String =
+                    rest.chars().take_while(|&c| c != end && c != '<' && c != '(' && c != '\'').collect();
                 names.push(name.trim().to_owned());
             }
         }

@@ -54,7 +54,8 @@ fn emit(args: &EmitArgs) -> Result<u8, u8> {
         Stage::Spirv => code(args, &project, Want::Spirv),
         Stage::Obj => code(args, &project, Want::Object),
         Stage::Amdgcn | Stage::Ptx | Stage::Aie => {
-            let text = format!("the stage `{:?}` is not available in this version", args.stage).to_lowercase();
+            let text =
+                format!("the stage `{:?}` is not available in this version", args.stage).to_lowercase();
             Err(args.input.fail(Diagnostic::without_place(codes::NOT_AVAILABLE, text)))
         }
     }
@@ -101,8 +102,8 @@ fn middle(args: &EmitArgs, project: &Project) -> Result<u8, u8> {
         _ => {
             let costs = table(project_table(project)).map_err(|diagnostic| args.input.fail(diagnostic))?;
             let mut timings = std::mem::take(&mut program.checked.timings);
-            let (plan, _) =
-                stages::fence(&program.analysed, &fence_options(project, costs), &mut timings).map_err(bug)?;
+            let (plan, _) = stages::fence(&program.analysed, &fence_options(project, costs), &mut timings)
+                .map_err(bug)?;
             view::to_text(psg, &plan)
         }
     };

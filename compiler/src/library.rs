@@ -71,7 +71,11 @@ impl Choice {
             let (tokens, _) = lex::lex(FileId(u32::MAX), FILES[file].text);
             // A module's name in its own header is no use of its members' file, which comes after it.
             let module = FILES[file].module;
-            let own = if module.starts_with("Members.") { "" } else { module.rsplit('.').next().unwrap_or_default() };
+            let own = if module.starts_with("Members.") {
+                ""
+            } else {
+                module.rsplit('.').next().unwrap_or_default()
+            };
             self.visit_names(&tokens, own);
         }
         self.order.push(file);

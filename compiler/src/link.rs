@@ -29,12 +29,14 @@ pub fn link(project: &Project, object: &[u8], target: &Path, strip: bool) -> Res
     let object_path = folder.0.join("program.o");
     fs::write(&object_path, object).map_err(|e| {
         let text = format!("cannot write to the temporary folder `{}`: {}", folder.0.display(), reason(&e));
-        Diagnostic::without_place(codes::UNWRITABLE, text).help("set TMPDIR to a folder that you may write to")
+        Diagnostic::without_place(codes::UNWRITABLE, text)
+            .help("set TMPDIR to a folder that you may write to")
     })?;
     let mut command = Command::new(&driver);
     command.arg("-o").arg(pending.path()).arg(&object_path).arg(&runtime);
     command.args(["-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--as-needed", "-lm", "-lpthread", "-ldl"]);
-    if let Some((name, path)) = LINKERS.iter().find_map(|(name, program)| Some((name, find_linker(program)?))) {
+    if let Some((name, path)) = LINKERS.iter().find_map(|(name, program)| Some((name, find_linker(program)?)))
+    {
         command.arg(format!("-fuse-ld={name}"));
         if let Some(folder) = path.parent() {
             command.arg(format!("-B{}", folder.display()));
@@ -74,21 +76,32 @@ fn link_failed(said: &str) -> Diagnostic {
     let mut missing: Vec<String> = Vec::new();
     let mut libraries: Vec<String> = Vec::new();
     for line in said.lines() {
-        if let Some((_, rest)) = line.split_once("undefined symbol: ").or_else(|| line.split_once("undefined reference to `")) {
+        if let Some((_, rest)) =
+            line.split_once("undefined symbol: ").or_else(|| line.split_once("undefined reference to `"))
+        {
             missing.push(rest.trim_end_matches('\'').trim().to_owned());
-        } else if let Some((_, rest)) = line.split_once("unable to find library -l").or_else(|| line.split_once("cannot find -l")) {
+        } else if let Some((_, rest)) =
+            line.split_once("unable to find library -l").or_else(|| line.split_once("cannot find -l"))
+        {
             libraries.push(rest.split([':', ' ']).next().unwrap_or(rest).to_owned());
         }
     }
     missing.sort();
     missing.dedup();
     if !libraries.is_empty() {
-        let text = format!("the linker did not find: {}", libraries.iter().map(|l| format!("lib{l}")).collect::<Vec<_>>().join(", "));
-        return Diagnostic::without_place(codes::LINK_FAILED, text)
-            .help("install the library's development package, or correct `[link] libraries` in the project file");
+        let text = format!(
+            "the linker did not find: {}",
+            libraries.iter().map(|l| format!("lib{l}")).collect::<Vec<_>>().join(", ")
+        );
+        return Diagnostic::without_place(codes::LINK_FAILED, text).help(
+            "install the library's development package, or correct `[link] libraries` in the project file",
+        );
     }
     if !missing.is_empty() {
-        let text = format!("no library defines: {}", missing.iter().map(|m| format!("`{m}`")).collect::<Vec<_>>().join(", "));
+        let text = format!(
+            "no library defines: {}",
+            missing.iter().map(|m| format!("`{m}`")).collect::<Vec<_>>().join(", ")
+        );
         return Diagnostic::without_place(codes::LINK_FAILED, text)
             .note("these functions are declared as externs and called by the program")
             .help("name their library under `[link] libraries` in the project file");
@@ -107,7 +120,9 @@ fn runtime_archive() -> Result<PathBuf, Diagnostic> {
     }
     if RUNTIME.is_empty() {
         let text = format!("this `clefc` was built without the runtime, and `{NAME}` is not beside it");
-        return Err(Diagnostic::without_place(codes::NOT_INSTALLED, text).help("build the compiler with `./x build`"));
+        return Err(
+            Diagnostic::without_place(codes::NOT_INSTALLED, text).help("build the compiler with `./x build`")
+        );
     }
     let mut hasher = rustc_hash::FxHasher::default();
     hasher.write(RUNTIME);
@@ -117,7 +132,8 @@ fn runtime_archive() -> Result<PathBuf, Diagnostic> {
     if !complete {
         fs::create_dir_all(&folder).map_err(|e| {
             let text = format!("cannot make the cache folder `{}`: {}", folder.display(), reason(&e));
-            Diagnostic::without_place(codes::UNWRITABLE, text).help("set XDG_CACHE_HOME to a folder that you may write to")
+            Diagnostic::without_place(codes::UNWRITABLE, text)
+                .help("set XDG_CACHE_HOME to a folder that you may write to")
         })?;
         crate::output::write_file(&path, RUNTIME)?;
     }
@@ -150,7 +166,10 @@ impl Scratch {
                 }
             }
         }
-        Err(Diagnostic::without_place(codes::UNWRITABLE, format!("`{}` is full of old folders of clefc", base.display())))
+        Err(Diagnostic::without_place(
+            codes::UNWRITABLE,
+            format!("`{}` is full of old folders of clefc", base.display()),
+        ))
     }
 }
 

@@ -16,7 +16,9 @@ pub const BUG: u8 = 101;
 /// Tells the user that the compiler itself is wrong, and what to send.
 pub fn bug(what: &str) {
     eprintln!("clefc: bug in the compiler: {what}");
-    eprintln!("  this is not an error of your program; please report it with the source file, the command line");
+    eprintln!(
+        "  this is not an error of your program; please report it with the source file, the command line"
+    );
     eprintln!("  and this version: clefc {}", env!("CARGO_PKG_VERSION"));
 }
 
@@ -81,7 +83,8 @@ pub fn write_file(target: &Path, bytes: &[u8]) -> Result<(), Diagnostic> {
 
 fn cannot_write(target: &Path, error: &io::Error) -> Diagnostic {
     let text = format!("cannot write `{}`: {}", target.display(), reason(error));
-    Diagnostic::without_place(codes::UNWRITABLE, text).help("check that the folder exists and that you may write there")
+    Diagnostic::without_place(codes::UNWRITABLE, text)
+        .help("check that the folder exists and that you may write there")
 }
 
 /// The system's reason in plain words, without its error number.

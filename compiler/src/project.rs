@@ -140,7 +140,8 @@ fn single_file(path: &Path) -> Project {
 fn find_manifest(folder: &Path) -> Result<PathBuf, Diagnostic> {
     let mut found: Vec<PathBuf> = fs::read_dir(folder)
         .map_err(|e| {
-            let text = format!("cannot read the folder `{}`: {}", folder.display(), crate::output::reason(&e));
+            let text =
+                format!("cannot read the folder `{}`: {}", folder.display(), crate::output::reason(&e));
             Diagnostic::without_place(codes::UNREADABLE, text)
         })?
         .flatten()
@@ -176,7 +177,8 @@ fn open_manifest(path: &Path) -> Result<Project, Diagnostic> {
     let folder = path.parent().unwrap_or(Path::new(""));
     if manifest.build.sources.is_empty() {
         let text = format!("`{}` lists no source files", path.display());
-        return Err(Diagnostic::without_place(codes::BAD_PROJECT, text).help("add them to `[build] sources`, in order"));
+        return Err(Diagnostic::without_place(codes::BAD_PROJECT, text)
+            .help("add them to `[build] sources`, in order"));
     }
     let sources = manifest.build.sources.iter().map(|s| (folder.join(s), s.clone())).collect();
     let output = folder.join(manifest.build.output.unwrap_or_else(|| manifest.package.name.clone()));

@@ -33,7 +33,8 @@ pub fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
 pub fn show(session: &Session, diagnostics: &[Diagnostic], format: Format) {
     match format {
         Format::Human => {
-            let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            let color =
+                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
             let mut out = Vec::new();
             for diagnostic in diagnostics {
                 human(session, diagnostic, color, &mut out);

@@ -71,8 +71,14 @@ fn read(path: &Path) -> Result<Vec<u8>, Diagnostic> {
         return Err(unreadable("it is a folder".to_owned()));
     }
     if meta.len() > LARGEST {
-        let text = format!("`{}` has {} MiB; a source file may have {}", path.display(), meta.len() >> 20, LARGEST >> 20);
-        return Err(Diagnostic::without_place(codes::TOO_LARGE, text).help("split it into several files of a project"));
+        let text = format!(
+            "`{}` has {} MiB; a source file may have {}",
+            path.display(),
+            meta.len() >> 20,
+            LARGEST >> 20
+        );
+        return Err(Diagnostic::without_place(codes::TOO_LARGE, text)
+            .help("split it into several files of a project"));
     }
     let bytes = fs::read(path).map_err(|e| unreadable(reason(&e)))?;
     if bytes.len() as u64 > LARGEST {

@@ -129,8 +129,10 @@ pub fn fence(
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Ok((plan, diagnostics));
     }
-    timings.measure("certify", || certify::check(&analysed.psg, &analysed.kernels, &plan)).map_err(|rejection| {
-        Bug(format!("the fence plan for {} was rejected by its checker: {rejection}", plan.table.name))
-    })?;
+    timings.measure("certify", || certify::check(&analysed.psg, &analysed.kernels, &plan)).map_err(
+        |rejection| {
+            Bug(format!("the fence plan for {} was rejected by its checker: {rejection}", plan.table.name))
+        },
+    )?;
     Ok((plan, diagnostics))
 }

@@ -22,7 +22,11 @@ fn texts() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let source = |text: &str| text.as_bytes().to_vec();
     vec![
         ("not_utf8", b"let x = \xff\xfe\n".to_vec(), "CLEF0001"),
-        ("nested_parentheses", format!("let x = {}1{}\n", "(".repeat(10_000), ")".repeat(10_000)).into_bytes(), "CLEF0007"),
+        (
+            "nested_parentheses",
+            format!("let x = {}1{}\n", "(".repeat(10_000), ")".repeat(10_000)).into_bytes(),
+            "CLEF0007",
+        ),
         ("nested_lists", format!("let x = {}", "[".repeat(10_000)).into_bytes(), "CLEF00"),
         ("unterminated_string", source("let x = \"abc\n"), "CLEF0003"),
         ("unterminated_comment", source("(* let x = 1\n"), "CLEF0003"),
@@ -38,7 +42,11 @@ fn texts() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("float_buffer_for_int", with_kernel("GPU.dispatch \"fill\" {| Z = f.Address |}"), "CLEF05"),
         ("unsupported_try", source("let x = try 1 with _ -> 2\n"), "CLEF04"),
         ("zeros", vec![0; 4096], "CLEF00"),
-        ("deep_types", format!("let f (x: {}int{}) = 1\n", "list<".repeat(5_000), ">".repeat(5_000)).into_bytes(), "CLEF00"),
+        (
+            "deep_types",
+            format!("let f (x: {}int{}) = 1\n", "list<".repeat(5_000), ">".repeat(5_000)).into_bytes(),
+            "CLEF00",
+        ),
     ]
 }
 
@@ -75,27 +83,39 @@ pub fn trials() -> Vec<Trial> {
         folder.file("a.fidproj", "[package]\nname = 3\n");
         refused(Command::new(clefc()).arg("check").arg(&folder.0), "CLEF0805")
     }));
-    trials.push(trial("bad_input/output_is_a_folder", || with_hello(|file, folder| {
-        refused(Command::new(clefc()).arg("build").arg(file).arg("-o").arg(&folder.0), "CLEF0803")
-    })));
-    trials.push(trial("bad_input/output_folder_is_not_there", || with_hello(|file, folder| {
-        refused(Command::new(clefc()).arg("build").arg(file).arg("-o").arg(folder.0.join("no/out")), "CLEF0803")
-    })));
-    trials.push(trial("bad_input/no_linker", || with_hello(|file, folder| {
-        let mut command = Command::new(clefc());
-        command.arg("build").arg(file).arg("-o").arg(folder.0.join("out")).env("PATH", &folder.0);
-        refused(&mut command, "CLEF0806")
-    })));
-    trials.push(trial("bad_input/failing_linker", || with_hello(|file, folder| {
-        let cc = folder.file("cc", "#!/bin/sh\necho 'ld: error: unable to find library -lwibble' >&2\nexit 1\n");
-        fs::set_permissions(&cc, fs::Permissions::from_mode(0o755)).map_err(|e| e.to_string())?;
-        let path = format!("{}:/usr/bin:/bin", folder.0.display());
-        let output = folder.0.join("out");
-        let mut command = Command::new(clefc());
-        command.arg("build").arg(file).arg("-o").arg(&output).env("PATH", path);
-        refused(&mut command, "CLEF0807")?;
-        if output.exists() { Err("an output was written".into()) } else { Ok(()) }
-    })));
+    trials.push(trial("bad_input/output_is_a_folder", || {
+        with_hello(|file, folder| {
+            refused(Command::new(clefc()).arg("build").arg(file).arg("-o").arg(&folder.0), "CLEF0803")
+        })
+    }));
+    trials.push(trial("bad_input/output_folder_is_not_there", || {
+        with_hello(|file, folder| {
+            refused(
+                Command::new(clefc()).arg("build").arg(file).arg("-o").arg(folder.0.join("no/out")),
+                "CLEF0803",
+            )
+        })
+    }));
+    trials.push(trial("bad_input/no_linker", || {
+        with_hello(|file, folder| {
+            let mut command = Command::new(clefc());
+            command.arg("build").arg(file).arg("-o").arg(folder.0.join("out")).env("PATH", &folder.0);
+            refused(&mut command, "CLEF0806")
+        })
+    }));
+    trials.push(trial("bad_input/failing_linker", || {
+        with_hello(|file, folder| {
+            let cc = folder
+                .file("cc", "#!/bin/sh\necho 'ld: error: unable to find library -lwibble' >&2\nexit 1\n");
+            fs::set_permissions(&cc, fs::Permissions::from_mode(0o755)).map_err(|e| e.to_string())?;
+            let path = format!("{}:/usr/bin:/bin", folder.0.display());
+            let output = folder.0.join("out");
+            let mut command = Command::new(clefc());
+            command.arg("build").arg(file).arg("-o").arg(&output).env("PATH", path);
+            refused(&mut command, "CLEF0807")?;
+            if output.exists() { Err("an output was written".into()) } else { Ok(()) }
+        })
+    }));
     trials.push(trial("bad_input/bad_option", || {
         let done = run(Command::new(clefc()).args(["build", "--wibble"]), "")?;
         if done.code == 2 { Ok(()) } else { Err(format!("exit code {}", done.code)) }
@@ -121,7 +141,9 @@ fn refused(command: &mut Command, code: &str) -> Result<(), String> {
     if !done.stderr.contains(code) {
         return Err(format!("expected {code}; {said}"));
     }
-    if let Some(word) = ["panicked", "LLVM", "MLIR", "llvm.", "RUST_BACKTRACE"].iter().find(|w| done.stderr.contains(**w)) {
+    if let Some(word) =
+        ["panicked", "LLVM", "MLIR", "llvm.", "RUST_BACKTRACE"].iter().find(|w| done.stderr.contains(**w))
+    {
         return Err(format!("says `{word}`; {said}"));
     }
     if took > LIMIT { Err(format!("took {took:?}")) } else { Ok(()) }

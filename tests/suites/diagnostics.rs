@@ -19,9 +19,12 @@ pub fn trials() -> Vec<Trial> {
         .map(|(code, _)| {
             let (code, path) = (code.to_string(), folder.join(format!("{code}.md")));
             trial(format!("diagnostics/{code}"), move || {
-                let page = fs::read_to_string(&path).map_err(|_| format!("there is no page {}", path.display()))?;
+                let page =
+                    fs::read_to_string(&path).map_err(|_| format!("there is no page {}", path.display()))?;
                 let examples = blocks(&page);
-                let needs_example = !code.starts_with("CLEF08") && !code.starts_with("CLEF09") && !["CLEF0001", "CLEF0560"].contains(&code.as_str());
+                let needs_example = !code.starts_with("CLEF08")
+                    && !code.starts_with("CLEF09")
+                    && !["CLEF0001", "CLEF0560"].contains(&code.as_str());
                 if needs_example && !examples.iter().any(|b| b.info.is_empty()) {
                     return Err(format!("{} has no example", path.display()));
                 }

@@ -14,11 +14,14 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn listed() -> Result<(), String> {
-    let index = fs::read_to_string(root().join("docs/README.md")).map_err(|e| format!("docs/README.md: {e}"))?;
+    let index =
+        fs::read_to_string(root().join("docs/README.md")).map_err(|e| format!("docs/README.md: {e}"))?;
     let missing: Vec<String> = files(&root().join("docs"), "md")
         .iter()
         .filter_map(|p| p.strip_prefix(root().join("docs")).ok().map(|p| p.display().to_string()))
-        .filter(|name| name != "README.md" && !name.starts_with("diagnostics/") && !index.contains(name.as_str()))
+        .filter(|name| {
+            name != "README.md" && !name.starts_with("diagnostics/") && !index.contains(name.as_str())
+        })
         .collect();
     if missing.is_empty() { Ok(()) } else { Err(format!("docs/README.md does not name {missing:?}")) }
 }
@@ -54,7 +57,9 @@ fn commands() -> Result<(), String> {
         let text = fs::read_to_string(&page).unwrap_or_default();
         for part in text.split("`clefc ").skip(1) {
             let word: String = part.chars().take_while(char::is_ascii_lowercase).collect();
-            if !word.is_empty() && !help.lines().any(|l| l.trim_start().starts_with(&format!("{word} ")) || l.trim() == word) {
+            if !word.is_empty()
+                && !help.lines().any(|l| l.trim_start().starts_with(&format!("{word} ")) || l.trim() == word)
+            {
                 unknown.push(format!("{}: clefc {word}", page.display()));
             }
         }

@@ -48,7 +48,8 @@ fn inputs() -> Result<Inputs, String> {
 
 /// Python with NumPy: the one on PATH, else Debian's.
 fn python() -> PathBuf {
-    let has_numpy = |p: &Path| Command::new(p).args(["-c", "import numpy"]).output().is_ok_and(|o| o.status.success());
+    let has_numpy =
+        |p: &Path| Command::new(p).args(["-c", "import numpy"]).output().is_ok_and(|o| o.status.success());
     let usual = PathBuf::from("python3");
     if has_numpy(&usual) { usual } else { PathBuf::from("/usr/bin/python3") }
 }
@@ -71,7 +72,11 @@ impl Inputs {
     /// Runs and demands success.
     fn output(&self, program: &Path, environment: &[(&str, &str)]) -> Result<String, String> {
         let done = self.run(program, environment)?;
-        if done.code == 0 { Ok(done.stdout) } else { Err(format!("exit code {}: {}", done.code, done.stderr)) }
+        if done.code == 0 {
+            Ok(done.stdout)
+        } else {
+            Err(format!("exit code {}: {}", done.code, done.stderr))
+        }
     }
 
     /// Against NumPy in float64.
@@ -101,7 +106,8 @@ fn same_results() -> Result<(), String> {
     let vulkan = inputs.build("vulkan", &example(), &["--gpu", "vulkan"])?;
     let vulkan = inputs.output(&vulkan, &[("CLEF_AGENTS", "vulkan")])?;
     let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
-    for (how, output) in [("interpreter", &interpreted.stdout), ("host executor", &host), ("Vulkan", &vulkan)] {
+    for (how, output) in [("interpreter", &interpreted.stdout), ("host executor", &host), ("Vulkan", &vulkan)]
+    {
         inputs.check(how, output)?;
         if first(output) != first(&host) {
             return Err(format!("{how}: other tokens: {}", first(output)));
@@ -120,7 +126,14 @@ fn without_markers(folder: &Scratch) -> Result<PathBuf, String> {
         // A blank line stands for each, so that the lines of everything else stay.
         let kept: String = text
             .lines()
-            .map(|l| if l.trim_start().starts_with("signalCompletion") { removed += 1; "\n".to_owned() } else { format!("{l}\n") })
+            .map(|l| {
+                if l.trim_start().starts_with("signalCompletion") {
+                    removed += 1;
+                    "\n".to_owned()
+                } else {
+                    format!("{l}\n")
+                }
+            })
             .collect();
         fs::write(copy.join(entry.file_name()), kept).map_err(|e| e.to_string())?;
     }
@@ -141,7 +154,9 @@ fn markers() -> Result<(), String> {
             return Err(format!("`{key}` differs: {} against {}", with[key], without[key]));
         }
     }
-    if with["markers"].as_array().is_none_or(Vec::is_empty) || without["markers"].as_array().is_none_or(|m| !m.is_empty()) {
+    if with["markers"].as_array().is_none_or(Vec::is_empty)
+        || without["markers"].as_array().is_none_or(|m| !m.is_empty())
+    {
         return Err("markers are not listed as they are in the source".into());
     }
     let a = inputs.output(&inputs.build("marked", &example(), &[])?, &[])?;
@@ -263,7 +278,10 @@ fn determinism() -> Result<(), String> {
             fs::copy(entry.path(), copy.join(entry.file_name())).map_err(|e| e.to_string())?;
         }
         let output = folder.0.join("program");
-        let done = run(Command::new(clefc()).arg("build").arg(&copy).args(["--gpu", "vulkan", "-o"]).arg(&output), "")?;
+        let done = run(
+            Command::new(clefc()).arg("build").arg(&copy).args(["--gpu", "vulkan", "-o"]).arg(&output),
+            "",
+        )?;
         if done.code != 0 {
             return Err(done.stderr);
         }
@@ -310,5 +328,9 @@ fn first_project() -> Result<(), String> {
     let folder = Scratch::new();
     let made = run(Command::new(clefc()).args(["new", "first"]).current_dir(&folder.0), "")?;
     let done = run(Command::new(clefc()).args(["run", "first"]).current_dir(&folder.0), "")?;
-    if made.code == 0 && done.stdout == "y.[10] = 21.0\n" { Ok(()) } else { Err(format!("{} {}", done.stdout, done.stderr)) }
+    if made.code == 0 && done.stdout == "y.[10] = 21.0\n" {
+        Ok(())
+    } else {
+        Err(format!("{} {}", done.stdout, done.stderr))
+    }
 }

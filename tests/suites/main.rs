@@ -4,6 +4,7 @@ mod bad_input;
 mod diagnostics;
 mod docs;
 mod example;
+mod litmus;
 mod programs;
 mod snapshots;
 mod spec;
@@ -26,6 +27,7 @@ fn main() {
     trials.extend(diagnostics::trials());
     trials.extend(bad_input::trials());
     trials.extend(docs::trials());
+    trials.extend(litmus::trials());
     trials.extend(example::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }

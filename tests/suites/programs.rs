@@ -70,7 +70,10 @@ impl Expectation {
 
     fn check(&self, how: &str, done: &Done) -> Result<(), String> {
         if done.code != self.code {
-            return Err(format!("{how}: exit code {}, expected {}\n{}{}", done.code, self.code, done.stdout, done.stderr));
+            return Err(format!(
+                "{how}: exit code {}, expected {}\n{}{}",
+                done.code, self.code, done.stdout, done.stderr
+            ));
         }
         same(&format!("{how}: standard output"), &self.stdout, &done.stdout)?;
         for part in &self.stderr {
@@ -97,7 +100,11 @@ fn build(path: &Path, folder: &Scratch, name: &str, options: &[&str]) -> Result<
     let mut command = Command::new(clefc());
     command.arg("build").arg(path).arg("-o").arg(&program).args(options);
     let built = run(&mut command, "")?;
-    if built.code == 0 { Ok(program) } else { Err(format!("build {options:?}: exit code {}\n{}", built.code, built.stderr)) }
+    if built.code == 0 {
+        Ok(program)
+    } else {
+        Err(format!("build {options:?}: exit code {}\n{}", built.code, built.stderr))
+    }
 }
 
 fn native(path: &Path) -> Result<(), String> {

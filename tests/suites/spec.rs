@@ -52,7 +52,13 @@ pub fn blocks(page: &str) -> Vec<Block> {
                 let (language, rest) = info.split_once(' ').unwrap_or((info, ""));
                 if language == "clef" && rest != "fragment" {
                     let text = std::mem::take(text);
-                    found.push(Block { heading: heading.clone(), line: *start, text, info: rest.into(), output: None });
+                    found.push(Block {
+                        heading: heading.clone(),
+                        line: *start,
+                        text,
+                        info: rest.into(),
+                        output: None,
+                    });
                 } else if let ("output", Some(last)) = (language, found.last_mut()) {
                     let code = rest.strip_prefix("exit=").and_then(|c| c.parse().ok()).unwrap_or(0);
                     last.output = Some((std::mem::take(text), code));

@@ -119,7 +119,13 @@ fn plans(
         let (plan, found) =
             stages::fence(&program.analysed, &fence_options(project, costs), timings).map_err(bug)?;
         if plans.is_empty() {
-            let all = program.checked.diagnostics.iter().chain(&program.analysed.diagnostics).chain(&found).cloned();
+            let all = program
+                .checked
+                .diagnostics
+                .iter()
+                .chain(&program.analysed.diagnostics)
+                .chain(&found)
+                .cloned();
             let all = render::in_order(all.collect());
             render::show(&program.checked.session, &all, input.message_format);
             if all.iter().any(Diagnostic::is_error) {

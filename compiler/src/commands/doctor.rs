@@ -15,7 +15,13 @@ struct Tool {
 }
 
 const TOOLS: &[Tool] = &[
-    Tool { what: "clefc-backend", needed_for: "building programs", required: true, package: "", find: backend::path },
+    Tool {
+        what: "clefc-backend",
+        needed_for: "building programs",
+        required: true,
+        package: "",
+        find: backend::path,
+    },
     Tool {
         what: "C compiler driver (cc)",
         needed_for: "linking",
@@ -23,7 +29,13 @@ const TOOLS: &[Tool] = &[
         package: "gcc",
         find: || ["cc", "clang-22", "clang", "gcc"].iter().find_map(|p| backend::find_program(p)),
     },
-    Tool { what: "lld", needed_for: "faster linking", required: false, package: "lld-22", find: || any(&["ld.lld", "ld.lld-22"]) },
+    Tool {
+        what: "lld",
+        needed_for: "faster linking",
+        required: false,
+        package: "lld-22",
+        find: || any(&["ld.lld", "ld.lld-22"]),
+    },
     Tool {
         what: "Vulkan loader",
         needed_for: "GPU kernels through Vulkan",
@@ -31,8 +43,20 @@ const TOOLS: &[Tool] = &[
         package: "libvulkan1 mesa-vulkan-drivers",
         find: || library("libvulkan.so.1"),
     },
-    Tool { what: "spirv-val", needed_for: "checking SPIR-V", required: false, package: "spirv-tools", find: || any(&["spirv-val"]) },
-    Tool { what: "mlir-opt", needed_for: "reading emitted MLIR", required: false, package: "mlir-22-tools", find: || any(&["mlir-opt-22", "mlir-opt"]) },
+    Tool {
+        what: "spirv-val",
+        needed_for: "checking SPIR-V",
+        required: false,
+        package: "spirv-tools",
+        find: || any(&["spirv-val"]),
+    },
+    Tool {
+        what: "mlir-opt",
+        needed_for: "reading emitted MLIR",
+        required: false,
+        package: "mlir-22-tools",
+        find: || any(&["mlir-opt-22", "mlir-opt"]),
+    },
     Tool {
         what: "ROCr (libhsa-runtime64)",
         needed_for: "AMD devices",

@@ -19,8 +19,9 @@ pub fn run(code: &str) -> u8 {
             Err(_) => output::USAGE,
         },
         None => {
-            let diagnostic = Diagnostic::without_place(codes::NO_SUCH_CODE, format!("there is no diagnostic `{code}`"))
-                .help("a code looks like `CLEF0201`; it stands in brackets in each report");
+            let diagnostic =
+                Diagnostic::without_place(codes::NO_SUCH_CODE, format!("there is no diagnostic `{code}`"))
+                    .help("a code looks like `CLEF0201`; it stands in brackets in each report");
             render::show(&Session::default(), &[diagnostic], Format::Human);
             output::USAGE
         }

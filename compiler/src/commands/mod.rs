@@ -23,8 +23,11 @@ use clef_psg::plan::CostTable;
 /// Refuses tiers and routes that this version does not have.
 pub fn available(project: &Project) -> Result<(), Diagnostic> {
     let refuse = |what: &str, instead: &str| {
-        Err(Diagnostic::without_place(codes::NOT_AVAILABLE, format!("{what} is not available in this version"))
-            .help(format!("use {instead}")))
+        Err(Diagnostic::without_place(
+            codes::NOT_AVAILABLE,
+            format!("{what} is not available in this version"),
+        )
+        .help(format!("use {instead}")))
     };
     match project.target {
         Target::Cxl => return refuse("the transport tier `cxl`", "`--target hsa` or `--target cpu`"),
