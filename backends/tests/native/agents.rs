@@ -158,6 +158,7 @@ fn the_plan_stands_in_the_mlir() {
     for part in ["gpu.launch_func  @kernels::@scale", "clef.acquire = \"system\"", "clef.header = 5378 : i16", "clef.wait = [@clef.site.0]"] {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
+    mlir_opt_accepts(&text);
 }
 
 #[test]

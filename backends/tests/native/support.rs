@@ -133,3 +133,15 @@ pub fn expect_stop(psg: &Psg, message: &str) {
         assert_eq!(output.status.code(), Some(134), "at level {level}: {errors}");
     }
 }
+
+/// Upstream's tool accepts the text, where it is installed.
+pub fn mlir_opt_accepts(text: &str) {
+    let folder = folder();
+    let file = folder.join("program.mlir");
+    std::fs::write(&file, text).expect("the text");
+    match Command::new("mlir-opt-22").arg(&file).output() {
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
+        Err(e) => eprintln!("mlir-opt-22 does not run ({e}): its opinion is not asked"),
+    }
+    std::fs::remove_dir_all(folder).expect("the folder");
+}
