@@ -126,6 +126,34 @@ codes! {
     BUILD_BUG = 299;
     /// A kernel that is dispatched to a GPU has no form for the route asked for.
     NO_GPU_FORM = 560;
+    /// Exceptions (`try`, `exception`, `raise` as syntax) are outside the subset.
+    NO_EXCEPTIONS = 400;
+    /// Inheritance, interfaces and abstract members are outside the subset.
+    NO_CLASSES = 401;
+    /// Casts and tests between types of a hierarchy are outside the subset.
+    NO_HIERARCHY = 402;
+    /// `new` is outside the subset.
+    NO_NEW = 403;
+    /// Quotations are outside the subset.
+    NO_QUOTATIONS = 404;
+    /// Struct tuples are outside the subset.
+    NO_STRUCT_TUPLE = 405;
+    /// `null` is outside the subset.
+    NO_NULL = 406;
+    /// `_.Name` as a function is outside the subset.
+    NO_SHORTHAND = 407;
+    /// Delegates are outside the subset.
+    NO_DELEGATES = 408;
+    /// Explicit constraints on type parameters are outside the subset.
+    NO_CONSTRAINTS = 409;
+    /// A form of type definition or member outside the subset.
+    NO_MEMBER_FORM = 410;
+    /// Compiler directives (`#if`) are outside the subset.
+    NO_DIRECTIVES = 411;
+    /// Optional and out parameters are outside the subset.
+    NO_OPTIONAL_PARAMETERS = 412;
+    /// A decimal or big integer literal is outside the subset.
+    NO_BIG_NUMBERS = 413;
     /// A file or folder that does not exist.
     NO_SUCH_FILE = 801;
     /// A file that cannot be read.

@@ -7,5 +7,8 @@
 pub mod ast;
 pub mod codes;
 pub mod diagnostic;
+pub mod layout;
+pub mod lex;
+pub mod parse;
 pub mod span;
 pub mod typed;

@@ -1,0 +1,899 @@
+//! Expressions: blocks of statements, operators by precedence, application, brackets.
+
+use super::{MAX_CHAIN, Parser};
+use crate::ast::{Collection, Expr, ExprKind, Ident, IndexArg, LetGroup, Lit, Pattern};
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::lex::Kind;
+use crate::span::Span;
+use ustr::Ustr;
+
+/// A line of a block, before the lines are folded into one expression.
+pub(super) enum Stmt {
+    Expr(Expr),
+    Let(LetGroup, Span),
+    LetBang(Pattern, Expr, Span),
+}
+
+/// Binding powers, weakest first; the doubled value leaves room for associativity.
+mod power {
+    pub const REF_ASSIGN: u8 = 2;
+    pub const OR: u8 = 6;
+    pub const AND: u8 = 8;
+    pub const CAST: u8 = 10;
+    pub const COMPARE: u8 = 12;
+    pub const BITS: u8 = 14;
+    pub const APPEND: u8 = 16;
+    pub const CONS: u8 = 18;
+    pub const TEST: u8 = 20;
+    pub const SUM: u8 = 22;
+    pub const PRODUCT: u8 = 24;
+    pub const POWER: u8 = 26;
+}
+
+/// Left and right binding power of an infix operator by F#'s rule of leading characters; `None` for prefix ones.
+pub(super) fn infix_power(text: &str) -> Option<(u8, u8)> {
+    let left = |p| Some((p, p + 1));
+    let right = |p| Some((p, p));
+    match text {
+        ":=" => return right(power::REF_ASSIGN),
+        "||" | "or" => return left(power::OR),
+        "&&" | "&" => return left(power::AND),
+        ":>" | ":?>" => return right(power::CAST),
+        ":?" => return left(power::TEST),
+        "::" => return right(power::CONS),
+        "&&&" | "|||" | "^^^" | "<<<" | ">>>" => return left(power::BITS),
+        "~~~" | "|" => return None,
+        _ => {}
+    }
+    let op = text.trim_start_matches('.');
+    match op.as_bytes().first()? {
+        b'!' if op.starts_with("!=") => left(power::COMPARE),
+        b'=' | b'<' | b'>' | b'|' | b'&' | b'$' => left(power::COMPARE),
+        b'^' | b'@' => right(power::APPEND),
+        b'+' | b'-' => left(power::SUM),
+        b'*' if op.starts_with("**") => right(power::POWER),
+        b'*' | b'/' | b'%' => left(power::PRODUCT),
+        b'?' => left(power::SUM),
+        _ => None,
+    }
+}
+
+impl Parser<'_> {
+    pub(super) fn expr_at(&self, kind: ExprKind, start: Span) -> Expr {
+        Expr { kind, span: self.span_from(start) }
+    }
+
+    pub(super) fn error_expr(&self) -> Expr {
+        Expr { kind: ExprKind::Error, span: self.token().span.at_start() }
+    }
+
+    /// The block after a word or sign; `after` completes "expected an expression ...".
+    pub(super) fn block(&mut self, after: &str) -> Expr {
+        if let Some(e) = self.block_ctx(Self::lines) {
+            return e;
+        }
+        self.expected(&format!("an expression {after}"));
+        self.error_expr()
+    }
+
+    /// The lines of the block whose layout is set, as one expression.
+    pub(super) fn lines(&mut self) -> Expr {
+        let semi = self.semi;
+        let stmts = self.statements(semi);
+        self.fold(stmts)
+    }
+
+    /// The lines of a block. `semi`: whether `;` separates too.
+    fn statements(&mut self, semi: bool) -> Vec<Stmt> {
+        let mut out = Vec::new();
+        if !self.enter() {
+            self.leave();
+            return out;
+        }
+        let on_own_lines = self.token().first;
+        loop {
+            let before = self.pos;
+            self.anchor = before;
+            self.statement(&mut out);
+            if self.recovering {
+                self.skip_line(before);
+            }
+            let mut more = false;
+            while semi && !self.token().first && self.kind_at(0) == Kind::Semi {
+                self.bump();
+                more = true;
+            }
+            let more_before = more;
+            let t = self.token();
+            more = !t.kind.is_closer()
+                && t.kind != Kind::End
+                && !resumes(t.kind)
+                && ((t.first && t.col == self.ctx.col) || (more_before && !t.first));
+            if more && self.pos > before {
+                continue;
+            }
+            if on_own_lines && self.stray() {
+                self.sync_to_line();
+                let t = self.token();
+                if t.first && t.col == self.ctx.col && t.kind != Kind::End && self.pos > before {
+                    continue;
+                }
+            }
+            break;
+        }
+        self.leave();
+        out
+    }
+
+    /// Recovers at the block's next line, moving on from `before` in any case that a bracket does not forbid.
+    pub(super) fn skip_line(&mut self, before: usize) {
+        let t = self.token();
+        let stops =
+            t.kind == Kind::End || (t.kind.is_closer() && !self.open.is_empty()) || t.col < self.ctx.col;
+        if self.pos == before && !stops {
+            self.pos += 1;
+        }
+        self.sync_to_line();
+    }
+
+    /// Reports what follows a complete line and belongs to nothing. False if an enclosing construct may want it.
+    fn stray(&mut self) -> bool {
+        let t = self.token();
+        let beyond = t.first && t.col <= self.ctx.col;
+        let wanted =
+            if t.kind.is_closer() { !self.open.is_empty() } else { resumes(t.kind) || t.kind == Kind::Comma };
+        if t.kind == Kind::End || beyond || wanted || (t.kind == Kind::Semi && !self.semi) {
+            return false;
+        }
+        self.unexpected();
+        true
+    }
+
+    /// Reports the token at hand as fitting nothing.
+    pub(super) fn unexpected(&mut self) {
+        let t = self.token();
+        let what = self.describe(t);
+        let d = if t.kind.is_closer() {
+            Diagnostic::error(codes::UNBALANCED, t.span, format!("{what} closes nothing"))
+                .help("remove it, or open its partner before")
+        } else if t.first && t.col > self.ctx.col {
+            Diagnostic::error(codes::OFFSIDE, t.span, format!("unexpected {what} on a line indented further"))
+                .note(format!("lines of this block begin in column {}", self.ctx.col + 1))
+                .help("align it with the block, or end the line before with an operator to continue it")
+        } else if t.first {
+            Diagnostic::error(codes::OFFSIDE, t.span, format!("unexpected {what} at this indentation"))
+                .help("align it with the block that it belongs to")
+        } else {
+            Diagnostic::error(codes::SYNTAX, t.span, format!("unexpected {what}"))
+                .here("the expression before it is complete")
+        };
+        self.error(d);
+    }
+
+    fn statement(&mut self, out: &mut Vec<Stmt>) {
+        if out.len() >= MAX_CHAIN {
+            let span = self.token().span;
+            let d =
+                Diagnostic::error(codes::TOO_DEEP, span, format!("a block of more than {MAX_CHAIN} lines"))
+                    .help("move parts of it into functions of their own");
+            self.error(d);
+            return self.skip_declaration();
+        }
+        let start = self.token().span;
+        match self.raw() {
+            Kind::Let | Kind::Use | Kind::LAttr => {
+                let attributes = self.attributes();
+                let group = self.let_group(attributes);
+                out.push(Stmt::Let(group, self.span_from(start)));
+                self.after_let(out);
+            }
+            Kind::LetBang | Kind::UseBang => {
+                self.bump();
+                let pattern = self.typed_pattern();
+                self.expect(Kind::Eq, "`=` after the pattern of `let!`");
+                let value = self.block("after `=`");
+                out.push(Stmt::LetBang(pattern, value, self.span_from(start)));
+                self.after_let(out);
+            }
+            Kind::Do => {
+                self.bump();
+                let e = self.block("after `do`");
+                out.push(Stmt::Expr(e));
+            }
+            _ => {
+                let e = self.full_expr();
+                out.push(Stmt::Expr(e));
+            }
+        }
+    }
+
+    /// `in` after a binding: what follows on the line is the next line of the block.
+    fn after_let(&mut self, out: &mut Vec<Stmt>) {
+        if self.continues(Kind::In) {
+            self.bump();
+            if !self.token().first {
+                self.statement(out);
+            }
+        }
+    }
+
+    /// Folds lines into nested bindings and sequences.
+    fn fold(&mut self, stmts: Vec<Stmt>) -> Expr {
+        let mut rest: Option<Expr> = None;
+        let mut run: Vec<Expr> = Vec::new();
+        for stmt in stmts.into_iter().rev() {
+            match stmt {
+                Stmt::Expr(e) => run.push(e),
+                Stmt::Let(group, span) => {
+                    let body = Box::new(self.fold_run(&mut run, rest.take(), span));
+                    let span = span.to(body.span);
+                    rest = Some(Expr { kind: ExprKind::Let { group, body }, span });
+                }
+                Stmt::LetBang(pattern, value, span) => {
+                    let body = Box::new(self.fold_run(&mut run, rest.take(), span));
+                    let span = span.to(body.span);
+                    rest = Some(Expr {
+                        kind: ExprKind::LetBang { pattern, value: Box::new(value), body },
+                        span,
+                    });
+                }
+            }
+        }
+        let at = self.token().span.at_start();
+        self.fold_run(&mut run, rest, at)
+    }
+
+    /// A run of lines (in reverse) and what follows them, as one expression.
+    fn fold_run(&mut self, run: &mut Vec<Expr>, rest: Option<Expr>, binding: Span) -> Expr {
+        run.reverse();
+        run.extend(rest);
+        match run.len() {
+            0 => {
+                if !self.recovering && self.last_error != self.pos && binding.start != binding.end {
+                    self.diagnostics.push(
+                        Diagnostic::error(
+                            codes::SYNTAX,
+                            binding,
+                            "nothing follows this binding in its block",
+                        )
+                        .note("a block's value is its last line, and a binding has none")
+                        .help("add an expression that uses it, or `()`"),
+                    );
+                }
+                Expr { kind: ExprKind::Error, span: Span { start: binding.end, ..binding } }
+            }
+            1 => run.swap_remove(0),
+            _ => {
+                let all = std::mem::take(run);
+                let span = all.iter().map(|e| e.span).reduce(Span::to).unwrap_or(binding);
+                Expr { kind: ExprKind::Seq(all), span }
+            }
+        }
+    }
+
+    /// An expression as a line has it: with tuples, ranges, `<-` and `: type`.
+    pub(super) fn full_expr(&mut self) -> Expr {
+        let start = self.token().span;
+        let mut e = self.expr();
+        if self.cur() == Kind::DotDot {
+            e = self.range(e, start);
+        }
+        match self.cur() {
+            Kind::LArrow => {
+                self.bump();
+                let value = self.block("after `<-`");
+                e = self.expr_at(ExprKind::Assign(Box::new(e), Box::new(value)), start);
+            }
+            Kind::Colon => {
+                self.bump();
+                let ty = self.type_expr();
+                e = self.expr_at(ExprKind::Typed(Box::new(e), ty), start);
+            }
+            _ => {}
+        }
+        e
+    }
+
+    fn range(&mut self, from: Expr, start: Span) -> Expr {
+        self.bump();
+        let mut to = self.binary(0);
+        let mut step = None;
+        if self.eat(Kind::DotDot) {
+            step = Some(Box::new(to));
+            to = self.binary(0);
+        }
+        self.expr_at(ExprKind::Range { from: Box::new(from), step, to: Box::new(to) }, start)
+    }
+
+    /// An expression or a tuple without parentheses.
+    pub(super) fn expr(&mut self) -> Expr {
+        let start = self.token().span;
+        let first = self.binary(0);
+        if self.cur() != Kind::Comma {
+            return first;
+        }
+        let mut items = vec![first];
+        while self.eat(Kind::Comma) {
+            items.push(self.binary(0));
+        }
+        self.expr_at(ExprKind::Tuple(items), start)
+    }
+
+    /// Operators that bind at least as tightly as `min`.
+    pub(super) fn binary(&mut self, min: u8) -> Expr {
+        let start = self.token().span;
+        if !self.enter() {
+            self.leave();
+            return self.error_expr();
+        }
+        let mut left = self.unary();
+        let mut count = 0usize;
+        loop {
+            let kind = self.cur();
+            if !kind.is_infix() {
+                break;
+            }
+            let token = self.token();
+            let text = self.slice(token.span);
+            let Some((l, r)) = infix_power(text) else { break };
+            if l < min {
+                break;
+            }
+            count += 1;
+            if count > MAX_CHAIN {
+                let d = Diagnostic::error(
+                    codes::TOO_DEEP,
+                    token.span,
+                    format!("a chain of more than {MAX_CHAIN} operators"),
+                )
+                .help("split it into several bindings, or fold over a list");
+                self.error(d);
+                self.skip_declaration();
+                break;
+            }
+            self.bump();
+            let op = Ident { name: Ustr::from(text), span: token.span };
+            left = match kind {
+                Kind::Upcast | Kind::Downcast | Kind::TypeTest => self.cast(left, kind, token.span, start),
+                _ => {
+                    let right = self.operand(r, text);
+                    let span = self.span_from(start);
+                    Expr { kind: ExprKind::Infix(op, Box::new(left), Box::new(right)), span }
+                }
+            };
+            if self.recovering {
+                break;
+            }
+        }
+        self.leave();
+        left
+    }
+
+    fn operand(&mut self, power: u8, op: &str) -> Expr {
+        if !starts_expr(self.cur_operand()) && !self.prefix_here() {
+            self.expected(&format!("an expression after `{op}`"));
+            return self.error_expr();
+        }
+        self.binary(power)
+    }
+
+    /// Whether an operator stands here that begins an expression.
+    fn prefix_here(&self) -> bool {
+        self.cur_operand() != Kind::End && self.prefix_text(&self.token())
+    }
+
+    fn cast(&mut self, e: Expr, kind: Kind, op: Span, start: Span) -> Expr {
+        let ty = self.type_expr();
+        let name = if kind == Kind::TypeTest { "a type test" } else { "a cast between types of a hierarchy" };
+        self.unsupported(
+            codes::NO_HIERARCHY,
+            op,
+            &format!("{name} is outside the subset"),
+            "types have no subtypes here; use a union and `match` on its cases",
+        );
+        if kind == Kind::TypeTest {
+            let kind = ExprKind::Unsupported { form: Ustr::from(":?"), inner: Some(Box::new(e)) };
+            return self.expr_at(kind, start);
+        }
+        self.expr_at(ExprKind::Cast(Box::new(e), ty), start)
+    }
+
+    /// Prefix operators, forms that begin with a word, applications.
+    pub(super) fn unary(&mut self) -> Expr {
+        let start = self.token().span;
+        let kind = self.cur_operand();
+        match kind {
+            Kind::Minus | Kind::Plus | Kind::Amp => {
+                let token = self.bump();
+                let op = Ident { name: Ustr::from(self.slice(token.span)), span: token.span };
+                let glued = self.token().glued;
+                if !self.enter() {
+                    self.leave();
+                    return self.error_expr();
+                }
+                let e = self.unary();
+                self.leave();
+                if kind == Kind::Minus
+                    && glued
+                    && let ExprKind::Lit(lit) = &e.kind
+                    && let Some(lit) = negate(lit)
+                {
+                    return self.expr_at(ExprKind::Lit(lit), start);
+                }
+                self.expr_at(ExprKind::Prefix(op, Box::new(e)), start)
+            }
+            Kind::Op if self.slice(start) == "&&" => {
+                let token = self.bump();
+                let op = Ident { name: Ustr::from("&&"), span: token.span };
+                let e = self.unary();
+                self.expr_at(ExprKind::Prefix(op, Box::new(e)), start)
+            }
+            _ => match self.worded(kind) {
+                Some(e) => e,
+                None => self.application(),
+            },
+        }
+    }
+
+    fn application(&mut self) -> Expr {
+        let start = self.token().span;
+        let head = self.postfix();
+        let mut args = Vec::new();
+        while self.starts_arg() {
+            args.push(if self.cur() == Kind::Minus { self.unary_arg() } else { self.postfix() });
+        }
+        if args.is_empty() {
+            return head;
+        }
+        self.expr_at(ExprKind::App(Box::new(head), args), start)
+    }
+
+    /// `-x` as an argument: the sign binds to the argument only.
+    fn unary_arg(&mut self) -> Expr {
+        let start = self.token().span;
+        let token = self.bump();
+        let e = self.postfix();
+        if let ExprKind::Lit(lit) = &e.kind
+            && let Some(lit) = negate(lit)
+        {
+            return self.expr_at(ExprKind::Lit(lit), start);
+        }
+        let op = Ident { name: Ustr::from("-"), span: token.span };
+        self.expr_at(ExprKind::Prefix(op, Box::new(e)), start)
+    }
+
+    fn starts_arg(&self) -> bool {
+        match self.cur() {
+            // `f -x` is an argument, `f - x` and `f-x` are differences.
+            Kind::Minus => {
+                !self.token().glued && self.tokens.get(self.pos + 1).is_some_and(|t| t.glued && !t.first)
+            }
+            Kind::Op => {
+                let text = self.slice(self.token().span);
+                text != "&&" && self.prefix_text(&self.token())
+            }
+            kind => starts_atom(kind),
+        }
+    }
+
+    /// An atom with what clings to it: `.name`, `.[i]`, `[i]`, `(args)`, `<types>`, `{ body }`.
+    pub(super) fn postfix(&mut self) -> Expr {
+        let start = self.token().span;
+        let mut e = self.atom();
+        let mut count = 0usize;
+        loop {
+            count += 1;
+            if count > MAX_CHAIN {
+                let d = Diagnostic::error(codes::TOO_DEEP, start, "this chain is too long");
+                self.error(d);
+                self.skip_declaration();
+                return e;
+            }
+            let token = self.token();
+            let kind = self.cur();
+            e = match kind {
+                Kind::Dot => match self.kind_at(1) {
+                    Kind::LBracket => {
+                        self.bump();
+                        self.index(e, start)
+                    }
+                    _ => {
+                        self.bump();
+                        if self.cur() != Kind::Ident {
+                            self.expected("a name or `[` after `.`");
+                            return e;
+                        }
+                        let t = self.bump();
+                        let name = self.ident_of(t);
+                        self.expr_at(ExprKind::Dot(Box::new(e), name), start)
+                    }
+                },
+                Kind::LParen | Kind::ParenStar if token.glued && callable(&e) && kind == Kind::LParen => {
+                    let arg = self.atom();
+                    self.expr_at(ExprKind::App(Box::new(e), vec![arg]), start)
+                }
+                Kind::LBracket if token.glued && !matches!(e.kind, ExprKind::Lit(_)) => self.index(e, start),
+                Kind::Less if token.glued && is_name(&e) && self.type_args_follow() => {
+                    let args = self.type_args();
+                    self.expr_at(ExprKind::TypeApp(Box::new(e), args), start)
+                }
+                Kind::LBrace if is_name(&e) && !self.record_follows() => self.computation(e, start),
+                _ => return e,
+            };
+        }
+    }
+
+    fn computation(&mut self, builder: Expr, start: Span) -> Expr {
+        let body =
+            Box::new(self.bracketed(|p| if p.raw() == Kind::RBrace { p.error_expr() } else { p.lines() }));
+        let is_seq = matches!(&builder.kind, ExprKind::Name(n) if n.name == "seq");
+        if is_seq {
+            return self.expr_at(ExprKind::Comprehension { kind: Collection::Seq, body }, start);
+        }
+        self.expr_at(ExprKind::Computation { builder: Box::new(builder), body }, start)
+    }
+
+    fn index(&mut self, e: Expr, start: Span) -> Expr {
+        let args = self.bracketed(|p| {
+            let mut args = vec![p.index_arg()];
+            while p.eat(Kind::Comma) {
+                args.push(p.index_arg());
+            }
+            args
+        });
+        self.expr_at(ExprKind::Index(Box::new(e), args), start)
+    }
+
+    fn index_arg(&mut self) -> IndexArg {
+        match self.cur_operand() {
+            Kind::Star => {
+                self.bump();
+                return IndexArg::Slice(None, None);
+            }
+            Kind::DotDot => {
+                self.bump();
+                return IndexArg::Slice(None, Some(self.binary(0)));
+            }
+            _ => {}
+        }
+        let from = self.binary(0);
+        if !self.eat(Kind::DotDot) {
+            return IndexArg::At(from);
+        }
+        if matches!(self.raw(), Kind::RBracket | Kind::Comma) {
+            return IndexArg::Slice(Some(from), None);
+        }
+        IndexArg::Slice(Some(from), Some(self.binary(0)))
+    }
+
+    fn atom(&mut self) -> Expr {
+        let t = self.token();
+        let start = t.span;
+        match self.cur_operand() {
+            Kind::Ident => {
+                self.bump();
+                let name = self.ident_of(t);
+                Expr { kind: ExprKind::Name(name), span: start }
+            }
+            Kind::Int | Kind::Float | Kind::Char | Kind::String | Kind::True | Kind::False => {
+                let lit = self.literal();
+                self.expr_at(ExprKind::Lit(lit), start)
+            }
+            Kind::Interpolated => self.interpolated(),
+            Kind::LParen | Kind::Begin => self.parenthesised(),
+            Kind::ParenStar => {
+                self.bump();
+                Expr { kind: ExprKind::OpName(Ident { name: Ustr::from("*"), span: start }), span: start }
+            }
+            Kind::LBracket => self.collection(Collection::List),
+            Kind::LArray => self.collection(Collection::Array),
+            Kind::LBrace => self.record(),
+            Kind::LAnon => self.anon_record(),
+            Kind::Op if self.prefix_text(&t) => {
+                self.bump();
+                let op = Ident { name: Ustr::from(self.slice(start)), span: start };
+                let e = if self.enter() { self.postfix() } else { self.error_expr() };
+                self.leave();
+                self.expr_at(ExprKind::Prefix(op, Box::new(e)), start)
+            }
+            kind => self.other_atom(kind),
+        }
+    }
+
+    fn parenthesised(&mut self) -> Expr {
+        let start = self.token().span;
+        if self.kind_at(0) == Kind::LParen {
+            if self.kind_at(1) == Kind::RParen {
+                self.bump();
+                self.bump();
+                return self.expr_at(ExprKind::Lit(Lit::Unit), start);
+            }
+            if self.kind_at(1).is_infix() && self.kind_at(2) == Kind::RParen {
+                self.bump();
+                let t = self.bump();
+                self.bump();
+                let op = Ident { name: Ustr::from(self.slice(t.span)), span: t.span };
+                return self.expr_at(ExprKind::OpName(op), start);
+            }
+        }
+        let inner = self.bracketed(|p| {
+            p.semi = true;
+            if p.raw().is_closer() {
+                p.expected("an expression");
+                return p.error_expr();
+            }
+            p.lines()
+        });
+        self.expr_at(ExprKind::Paren(Box::new(inner)), start)
+    }
+
+    fn collection(&mut self, kind: Collection) -> Expr {
+        let start = self.token().span;
+        let stmts = self.bracketed(|p| {
+            if p.raw().is_closer() {
+                return Vec::new();
+            }
+            p.semi = false;
+            p.statements(true)
+        });
+        let computed = stmts.iter().any(|s| !matches!(s, Stmt::Expr(e) if !yields(e)));
+        if computed {
+            let body = Box::new(self.fold(stmts));
+            return self.expr_at(ExprKind::Comprehension { kind, body }, start);
+        }
+        let items =
+            stmts.into_iter().filter_map(|s| if let Stmt::Expr(e) = s { Some(e) } else { None }).collect();
+        let kind = if kind == Collection::Array { ExprKind::Array(items) } else { ExprKind::List(items) };
+        self.expr_at(kind, start)
+    }
+
+    /// Whether `{` at hand begins a record (`{ A = 1`, `{ e with`) rather than a computation's body.
+    fn record_follows(&self) -> bool {
+        let mut i = self.pos + 1;
+        if self.token_at(i).kind == Kind::RBrace {
+            return false;
+        }
+        let mut j = i;
+        while self.token_at(j).kind == Kind::Ident && self.token_at(j + 1).kind == Kind::Dot {
+            j += 2;
+        }
+        if self.token_at(j).kind == Kind::Ident && self.token_at(j + 1).kind == Kind::Eq {
+            return true;
+        }
+        if !matches!(self.token_at(i).kind, Kind::Ident | Kind::LParen) {
+            return false;
+        }
+        let mut depth = 0usize;
+        for _ in 0..64 {
+            let t = self.token_at(i);
+            match t.kind {
+                Kind::With if depth == 0 => return true,
+                Kind::End | Kind::Match | Kind::Semi => return false,
+                k if k.closer().is_some() => depth += 1,
+                k if k.is_closer() => {
+                    if depth == 0 {
+                        return false;
+                    }
+                    depth -= 1;
+                }
+                _ => {}
+            }
+            i += 1;
+        }
+        false
+    }
+
+    fn record(&mut self) -> Expr {
+        let start = self.token().span;
+        let is_record = self.record_follows() || self.kind_at(1) == Kind::RBrace;
+        let kind = self.bracketed(|p| {
+            p.semi = false;
+            if !is_record {
+                p.expected("`field = value` or `record with`");
+                return ExprKind::Error;
+            }
+            let names = p.kind_at(0) == Kind::RBrace || {
+                let mut j = 0;
+                while p.kind_at(j) == Kind::Ident && p.kind_at(j + 1) == Kind::Dot {
+                    j += 2;
+                }
+                p.kind_at(j) == Kind::Ident && p.kind_at(j + 1) == Kind::Eq
+            };
+            if names {
+                return ExprKind::Record(p.fields(|p| p.path("of a field")));
+            }
+            let base = p.binary(0);
+            if !p.continues(Kind::With) {
+                p.expected("`with` after the record to copy");
+                return ExprKind::With(Box::new(base), Vec::new());
+            }
+            p.bump();
+            // The fields' lines align with the first field, wherever it stands.
+            let fields = p.block_ctx(|p| p.fields(|p| p.path("of a field"))).unwrap_or_default();
+            ExprKind::With(Box::new(base), fields)
+        });
+        self.expr_at(kind, start)
+    }
+
+    fn anon_record(&mut self) -> Expr {
+        let start = self.token().span;
+        let fields = self.bracketed(|p| {
+            p.semi = false;
+            p.fields(|p| p.ident("of a field"))
+        });
+        self.expr_at(ExprKind::AnonRecord(fields), start)
+    }
+
+    /// `name = value` by `;` or by lines.
+    fn fields<N>(&mut self, mut name: impl FnMut(&mut Self) -> N) -> Vec<(N, Expr)> {
+        let mut out = Vec::new();
+        loop {
+            let t = self.token();
+            if self.recovering || t.kind.is_closer() || t.kind == Kind::End {
+                break;
+            }
+            let outer = self.ctx;
+            self.anchor = self.pos;
+            // What belongs to the field is right of its name.
+            self.ctx.floor = if t.first { i64::from(t.col) } else { outer.floor };
+            let n = name(self);
+            self.expect(Kind::Eq, "`=` after the field's name");
+            let value = self.block("after `=`");
+            self.ctx = outer;
+            out.push((n, value));
+            if self.recovering {
+                break;
+            }
+            let mut more = false;
+            while self.kind_at(0) == Kind::Semi {
+                self.bump();
+                more = true;
+            }
+            let t = self.token();
+            if !more && !(t.first && t.col == self.ctx.col) {
+                break;
+            }
+        }
+        out
+    }
+}
+
+/// Words that continue a construct around the block.
+fn resumes(kind: Kind) -> bool {
+    use Kind::{
+        And, Arrow, Bar, Done, Downto, Elif, Else, Finally, In, Member, Module, Namespace, Of, Open,
+        Override, Static, Then, To, Type, With,
+    };
+    matches!(
+        kind,
+        And | Arrow
+            | Bar
+            | Done
+            | Downto
+            | Elif
+            | Else
+            | Finally
+            | In
+            | Member
+            | Module
+            | Namespace
+            | Of
+            | Open
+            | Override
+            | Static
+            | Then
+            | To
+            | Type
+            | With
+    )
+}
+
+fn starts_atom(kind: Kind) -> bool {
+    use Kind::{
+        Begin, Char, False, Float, Ident, Int, Interpolated, LAnon, LArray, LBrace, LBracket, LParen, Null,
+        ParenStar, String, True,
+    };
+    matches!(
+        kind,
+        Begin
+            | Char
+            | False
+            | Float
+            | Ident
+            | Int
+            | Interpolated
+            | LAnon
+            | LArray
+            | LBrace
+            | LBracket
+            | LParen
+            | Null
+            | ParenStar
+            | String
+            | True
+    )
+}
+
+pub(super) fn starts_expr(kind: Kind) -> bool {
+    use Kind::{
+        Assert, Base, DoBang, DowncastWord, For, Fun, Function, If, Lazy, Match, MatchBang, Minus, New, Plus,
+        Return, ReturnBang, Struct, Try, Underscore, UpcastWord, While, Yield, YieldBang,
+    };
+    starts_atom(kind)
+        || matches!(
+            kind,
+            Assert
+                | Base
+                | DoBang
+                | DowncastWord
+                | For
+                | Fun
+                | Function
+                | If
+                | Lazy
+                | Match
+                | MatchBang
+                | Minus
+                | New
+                | Plus
+                | Return
+                | ReturnBang
+                | Struct
+                | Try
+                | Underscore
+                | UpcastWord
+                | While
+                | Yield
+                | YieldBang
+        )
+}
+
+/// Whether `(` that touches the expression is its argument list.
+fn callable(e: &Expr) -> bool {
+    matches!(
+        e.kind,
+        ExprKind::Name(_)
+            | ExprKind::Dot(..)
+            | ExprKind::TypeApp(..)
+            | ExprKind::App(..)
+            | ExprKind::Index(..)
+            | ExprKind::Paren(_)
+    )
+}
+
+fn is_name(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Name(_) => true,
+        ExprKind::Dot(inner, _) => is_name(inner),
+        _ => false,
+    }
+}
+
+/// Whether an expression makes the list it stands in a comprehension.
+fn yields(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::ForTo { .. } | ExprKind::ForIn { .. } | ExprKind::While { .. } | ExprKind::Yield { .. } => {
+            true
+        }
+        ExprKind::If { otherwise: None, .. } => true,
+        ExprKind::If { then, otherwise: Some(other), .. } => yields(then) || yields(other),
+        ExprKind::Match { arms, .. } => arms.iter().any(|a| yields(&a.body)),
+        ExprKind::Let { body, .. } => yields(body),
+        ExprKind::Seq(items) => items.iter().any(yields),
+        _ => false,
+    }
+}
+
+/// The literal with its sign turned, if it is a number without one.
+pub(super) fn negate(lit: &Lit) -> Option<Lit> {
+    match lit {
+        Lit::Int { value, negative: false, kind, measure } => {
+            Some(Lit::Int { value: *value, negative: true, kind: *kind, measure: measure.clone() })
+        }
+        Lit::Float { value, kind, measure } if !value.is_sign_negative() => {
+            Some(Lit::Float { value: -value, kind: *kind, measure: measure.clone() })
+        }
+        _ => None,
+    }
+}
