@@ -124,6 +124,16 @@ codes! {
     BUILD_TYPE = 291;
     /// The compiler itself went wrong while it built the graph.
     BUILD_BUG = 299;
+    /// A kernel's body does something that kernels cannot do.
+    KERNEL_BODY = 520;
+    /// A kernel calls a function that calls itself.
+    KERNEL_RECURSION = 521;
+    /// A kernel is too large once its helpers are copied in.
+    KERNEL_TOO_LARGE = 522;
+    /// Parallel loops or barriers that do not form a launch domain.
+    KERNEL_DOMAIN = 523;
+    /// A kernel with a value is dispatched to a device.
+    KERNEL_VALUE = 524;
     /// A kernel that is dispatched to a GPU has no form for the route asked for.
     NO_GPU_FORM = 560;
     /// Exceptions (`try`, `exception`, `raise` as syntax) are outside the subset.

@@ -33,6 +33,7 @@ pub mod graph;
 pub mod id;
 pub mod intrinsics;
 pub mod job;
+pub mod kernel;
 pub mod node;
 pub mod plan;
 pub mod text;
