@@ -20,6 +20,21 @@ use rustc_hash::FxHashMap;
 /// Nested calls of `clef.free.*` beyond this wait on a list.
 const DEPTH_LIMIT: i64 = 1000;
 
+/// The largest block with a free list, and the offset of the counters behind the lists' heads: the runtime's `SMALL`
+/// and `CLASSES`.
+const LARGEST_CLASS: i64 = 1024;
+const LIVE: i64 = 8 * (LARGEST_CLASS / 16 + 1);
+/// Symbol of the place that holds the main thread's heap.
+pub(super) const HEAP: &str = "clef.heap";
+
+fn new_symbol(class: i64) -> String {
+    format!("clef.new.{}", 16 * class)
+}
+
+fn release_symbol(class: i64) -> String {
+    format!("clef.release.{}", 16 * class)
+}
+
 /// Functions needed so far.
 #[derive(Default)]
 pub struct Glue {
@@ -29,6 +44,8 @@ pub struct Glue {
     pending: Vec<(TypeId, bool)>,
     /// By type: its objects may hold objects of the same type, at any depth.
     guarded: Vec<bool>,
+    /// Size classes with an inline path: allocated, released.
+    classes: [std::collections::BTreeSet<i64>; 2],
     uses_dup: [bool; 2],
     uses_depth: bool,
 }
@@ -46,9 +63,14 @@ impl Lower<'_> {
             self.cx.parse_attr(&format!("[#llvm.tbaa_tag<base_type = {desc}, access_type = {desc}, offset = 0>]"))
         };
         let (count, length, cell) = (tag("count"), tag("length"), tag("cell"));
+        self.aliases.heap = Some(tag("heap"));
         self.aliases.count = Some(count);
         self.aliases.length = Some(length);
         self.aliases.cell = Some(cell);
+    }
+
+    pub(super) fn heap_alias(&self) -> Option<Attr> {
+        self.aliases.heap
     }
 
     fn load_tagged(&mut self, ty: Ty, place: Value, tag: Option<Attr>) -> Value {
@@ -120,8 +142,36 @@ impl Lower<'_> {
     // --- allocation
 
     pub(super) fn allocate(&mut self, bytes: i64) -> Value {
+        if self.inlines_memory(bytes) {
+            let class = (bytes + 15) / 16;
+            self.glue.classes[0].insert(class);
+            let ptr = self.cx.ty.ptr;
+            let call = self.cx.call(Callee::Symbol(&new_symbol(class)), &[], ptr, Conv::Fast, Tail::No);
+            if let Some(v) = call {
+                return v;
+            }
+        }
         let bytes = self.cx.const_i64(bytes);
         self.allocate_value(bytes)
+    }
+
+    /// Whether blocks of a size are taken from the free lists of the main thread's heap in place. Compiled host code
+    /// runs on that thread only; kernels allocate nothing. A library does not know its thread.
+    fn inlines_memory(&self, bytes: i64) -> bool {
+        self.options.opt_level > 0 && bytes <= LARGEST_CLASS && self.has_main() && !self.in_kernel
+    }
+
+    /// Gives a block of a fixed size back.
+    fn release_block(&mut self, object: Value, bytes: i64) {
+        if self.inlines_memory(bytes) {
+            let class = (bytes + 15) / 16;
+            self.glue.classes[1].insert(class);
+            let void = self.cx.ty.void;
+            self.cx.call(Callee::Symbol(&release_symbol(class)), &[object], void, Conv::Fast, Tail::No);
+            return;
+        }
+        let bytes = self.cx.const_i64(bytes);
+        self.release_memory(object, bytes);
     }
 
     pub(super) fn allocate_value(&mut self, bytes: Value) -> Value {
@@ -277,14 +327,88 @@ impl Lower<'_> {
         if self.glue.uses_depth {
             self.define_deferral();
         }
+        for class in std::mem::take(&mut self.glue.classes[0]) {
+            self.define_new(class);
+        }
+        for class in std::mem::take(&mut self.glue.classes[1]) {
+            self.define_release(class);
+        }
+    }
+
+    // --- the free lists of the runtime's heap (`runtime/src/memory.rs`)
+
+    /// Address of the main thread's heap, and the alias class of its fields. The blocks themselves have none: their
+    /// first word is a link now and a count later.
+    fn heap(&mut self) -> (Value, Option<Attr>) {
+        let ptr = self.cx.ty.ptr;
+        let tag = self.heap_alias();
+        let place = self.cx.address_of(HEAP);
+        (self.load_tagged(ptr, place, tag), tag)
+    }
+
+    /// Adds to the number of blocks in use.
+    fn count_blocks(&mut self, heap: Value, class: i64, by: i64, tag: Option<Attr>) {
+        let place = self.cx.offset(heap, LIVE + 8 * class);
+        let live = self.load_tagged(self.cx.ty.i64, place, tag);
+        let by = self.cx.const_i64(by);
+        let live = self.cx.add(live, by);
+        self.store_tagged(live, place, tag);
+    }
+
+    /// `clef.new.N`: takes a block from its free list; asks the runtime where that is empty.
+    fn define_new(&mut self, class: i64) {
+        let ptr = self.cx.ty.ptr;
+        let name = new_symbol(class);
+        if self.open_glue_giving(&name, &[], ptr, &["alwaysinline"]).is_none() {
+            return;
+        }
+        let (heap, tag) = self.heap();
+        let head = self.cx.offset(heap, 8 * class);
+        let block = self.load_tagged(ptr, head, tag);
+        let null = self.cx.zero(ptr);
+        let some = self.cx.icmp(ICmp::Ne, block, null);
+        let (fast, slow, out) = (self.block(&[]), self.block(&[]), self.block(&[ptr]));
+        self.cx.cond_br(some, fast, slow, Some((2000, 1)));
+        self.cx.set_block(fast);
+        let next = self.cx.load(ptr, block);
+        self.store_tagged(next, head, tag);
+        self.count_blocks(heap, class, 1, tag);
+        self.cx.br(out, &[block]);
+        self.cx.set_block(slow);
+        let bytes = self.cx.const_i64(16 * class);
+        let fresh = self.allocate_value(bytes);
+        self.cx.br(out, &[fresh]);
+        self.cx.set_block(out);
+        let block = self.cx.arg(out, 0);
+        self.cx.ret(Some(block));
+    }
+
+    /// `clef.release.N`: puts a block on its free list.
+    fn define_release(&mut self, class: i64) {
+        let ptr = self.cx.ty.ptr;
+        let name = release_symbol(class);
+        let Some(entry) = self.open_glue(&name, &[ptr], &["alwaysinline"]) else { return };
+        let block = self.cx.arg(entry, 0);
+        let (heap, tag) = self.heap();
+        let head = self.cx.offset(heap, 8 * class);
+        let next = self.load_tagged(ptr, head, tag);
+        self.cx.store(next, block);
+        self.store_tagged(block, head, tag);
+        self.count_blocks(heap, class, -1, tag);
+        self.cx.ret(None);
     }
 
     /// Opens an internal function of glue; the cursor is in its body.
     fn open_glue(&mut self, name: &str, params: &[Ty], flags: &[&str]) -> Option<Block> {
+        let void = self.cx.ty.void;
+        self.open_glue_giving(name, params, void, flags)
+    }
+
+    fn open_glue_giving(&mut self, name: &str, params: &[Ty], ret: Ty, flags: &[&str]) -> Option<Block> {
         let def = FuncDef {
             name,
             params,
-            ret: self.cx.ty.void,
+            ret,
             conv: Conv::Fast,
             linkage: Linkage::Internal,
             flags,
@@ -501,8 +625,7 @@ impl Lower<'_> {
                 self.drop_value(v, slot.ty);
             }
         }
-        let bytes = self.cx.const_i64(cell.bytes as i64);
-        self.release_memory(object, bytes);
+        self.release_block(object, cell.bytes as i64);
         match next {
             Some(next) => {
                 let last = self.block(&[]);
@@ -532,8 +655,7 @@ impl Lower<'_> {
                     self.drop_value(v, ty);
                 }
             }
-            let bytes = self.cx.const_i64(bytes);
-            self.release_memory(object, bytes);
+            self.release_block(object, bytes);
             self.cx.ret(None);
         }
         let ty = self.cx.array_type(ptr, names.len());

@@ -92,6 +92,7 @@ struct Aliases {
     count: Option<Attr>,
     length: Option<Attr>,
     cell: Option<Attr>,
+    heap: Option<Attr>,
     elements: FxHashMap<u8, Attr>,
 }
 

@@ -1,5 +1,6 @@
 //! The whole program: globals, functions, closures, glue, and `main`.
 
+use super::glue::HEAP;
 use super::{Current, Lower};
 use crate::mlir::ops::{Callee, Conv, FuncDef, Linkage, Tail};
 use crate::mlir::{Ty, Value};
@@ -28,7 +29,7 @@ impl Lower<'_> {
         for (tag, &func) in closures.iter().enumerate() {
             self.define_closure(func, tag as u32);
         }
-        if psg.roots.is_empty() || psg.entry.is_some() || psg.init.is_some() {
+        if self.has_main() {
             self.define_main();
         }
         for &root in &psg.roots {
@@ -37,6 +38,12 @@ impl Lower<'_> {
         self.define_closure_drops();
         self.define_glue();
         self.define_dispatch_data();
+    }
+
+    /// Whether the program has a C `main`; a library has none.
+    pub(super) fn has_main(&self) -> bool {
+        let psg = self.psg;
+        psg.roots.is_empty() || psg.entry.is_some()
     }
 
     fn open_c_function(&mut self, name: &str, params: &[Ty], ret: Ty) -> Vec<Value> {
@@ -80,6 +87,7 @@ impl Lower<'_> {
         let t = self.cx.ty;
         let args = self.open_c_function("main", &[t.i32, t.ptr], t.i32);
         self.runtime("clef_start", &args, t.void);
+        self.find_heap();
         if let Some(init) = psg.init {
             self.call_clef(init, &[]);
         }
@@ -93,6 +101,23 @@ impl Lower<'_> {
         let status = self.runtime("clef_finish", &[code], t.i32);
         self.cx.ret(status);
         self.current = Current::default();
+    }
+
+    /// Remembers the main thread's heap, for allocation in place.
+    fn find_heap(&mut self) {
+        let ptr = self.cx.ty.ptr;
+        if let Some(init) = self.cx.global(HEAP, ptr, None, false, Linkage::Internal) {
+            let here = self.cx.block();
+            self.cx.set_block(init);
+            let null = self.cx.zero(ptr);
+            self.cx.ret(Some(null));
+            if let Some(block) = here {
+                self.cx.set_block(block);
+            }
+        }
+        let heap = self.runtime_ptr("clef_heap", &[]);
+        let place = self.cx.address_of(HEAP);
+        self.cx.store(heap, place);
     }
 
     /// The C function of an exported function of a library.
