@@ -5,12 +5,25 @@
 
 pub mod abi;
 #[cfg(feature = "agents")]
+pub mod adversarial;
+#[cfg(feature = "agents")]
+pub mod agents;
+#[cfg(feature = "agents")]
+pub mod buffers;
+#[cfg(feature = "agents")]
+pub mod futex;
+#[cfg(feature = "agents")]
 pub mod memory;
 #[cfg(feature = "agents")]
 pub mod output;
 #[cfg(feature = "agents")]
+pub mod pool;
+#[cfg(feature = "agents")]
 pub mod start;
 #[cfg(feature = "agents")]
 pub mod stop;
+pub mod text;
+#[cfg(feature = "agents")]
+pub mod trace;
 #[cfg(feature = "agents")]
 pub mod vulkan;
