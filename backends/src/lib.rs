@@ -8,6 +8,7 @@
 //! - [`mlir`]: context, operations, passes, emission
 
 mod dispatch;
+pub mod gpu;
 pub mod layout;
 pub mod lower;
 pub mod mlir;

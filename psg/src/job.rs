@@ -1,6 +1,7 @@
 //! What the driver asks of the back end, and what it gets. Both travel in postcard's format over pipes.
 
 use crate::graph::Psg;
+use crate::kernel::KernelFacts;
 use crate::plan::{FencePlan, NodeSync};
 use clef_frontend::span::Span;
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
     pub psg: Psg,
+    /// Effects and launch shapes of the kernels.
+    pub kernels: KernelFacts,
     /// Plans of the routes that the executable carries.
     pub routes: Vec<RoutePlan>,
     pub options: Options,

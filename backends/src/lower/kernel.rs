@@ -11,8 +11,9 @@ use super::{Current, Lower};
 use crate::mlir::ops::{Conv, FuncDef, ICmp, Linkage, NSW};
 use crate::mlir::{Block, Ty, Value};
 use clef_psg::graph::{Kernel, KernelParam};
-use clef_psg::id::{FuncId, NodeId, RegionId};
+use clef_psg::id::{FuncId, KernelId, NodeId, RegionId};
 use clef_psg::node::{BinOp, Op};
+use clef_psg::plan::Mode;
 use clef_psg::ty::Type;
 use rustc_hash::FxHashSet;
 
@@ -35,10 +36,10 @@ impl Lower<'_> {
         if psg.kernels.is_empty() {
             return;
         }
-        for (_id, kernel) in psg.kernels.iter() {
+        for (id, kernel) in psg.kernels.iter() {
             let location = self.location_at(kernel.span);
             self.cx.set_location(location);
-            let effects: Vec<i64> = Vec::new();
+            let effects = self.effects_of(id);
             if let Some(func) = kernel.func {
                 self.define_host_form(kernel, func);
             }
@@ -49,6 +50,13 @@ impl Lower<'_> {
     }
 
     // --- descriptors
+
+    /// By parameter: bit 0 read, bit 1 written.
+    fn effects_of(&self, kernel: KernelId) -> Vec<i64> {
+        let params = self.facts.kernels.get(kernel).map(|k| k.params.as_slice()).unwrap_or_default();
+        let bits = |mode: Mode| i64::from(mode.reads()) | i64::from(mode.writes()) << 1;
+        params.iter().map(|p| p.mode.map_or(0, bits)).collect()
+    }
 
     fn define_kernel_data(&mut self, kernel: &Kernel, effects: &[i64]) {
         let t = self.cx.ty;

@@ -29,6 +29,7 @@ use crate::mlir::{Attr, Block, Cx, Ty, Value};
 use clef_psg::graph::Psg;
 use clef_psg::id::{FuncId, IdVec, NodeId, TypeId};
 use clef_psg::job::{Job, Options, RoutePlan};
+use clef_psg::kernel::KernelFacts;
 use clef_psg::ty::Type;
 use rustc_hash::{FxHashMap, FxHashSet};
 use ustr::Ustr;
@@ -39,6 +40,7 @@ pub struct Lower<'a> {
     psg: &'a Psg,
     options: &'a Options,
     routes: &'a [RoutePlan],
+    facts: &'a KernelFacts,
     layouts: Layouts,
     /// By type: nothing for `unit`.
     types: IdVec<TypeId, Option<Ty>>,
@@ -105,6 +107,7 @@ impl<'a> Lower<'a> {
             psg,
             options: &job.options,
             routes: &job.routes,
+            facts: &job.kernels,
             layouts,
             types: IdVec::new(),
             values: IdVec::filled(psg.nodes.len(), None),

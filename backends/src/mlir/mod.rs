@@ -12,6 +12,7 @@ pub mod attrs;
 pub mod emit;
 mod ffi;
 pub mod ops;
+pub mod spirv;
 
 use melior::Context;
 use melior::dialect::{DialectHandle, DialectRegistry};

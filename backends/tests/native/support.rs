@@ -62,8 +62,10 @@ pub fn print_int(f: &mut FuncBuilder, t: T, v: NodeId) {
 }
 
 pub fn job(psg: Psg, opt_level: u8, want: Want) -> Job {
+    let (kernels, _) = clef_psg::kernel::analyse(&psg);
     Job {
         psg,
+        kernels,
         routes: Vec::new(),
         options: Options {
             opt_level,
