@@ -17,7 +17,10 @@ impl Lowering<'_> {
 
     fn operand(&mut self, node: NodeId, index: usize) -> Result<(String, Scalar), Refusal> {
         let operand = self.psg.nodes[node].operands.get(index).copied();
-        operand.map_or_else(|| Err(self.refuse(node, "an operand is missing")), |o| self.scalar(o))
+        match operand {
+            Some(operand) => self.scalar(operand),
+            None => Err(self.refuse(node, "an operand is missing")),
+        }
     }
 
     fn bind_scalar(&mut self, node: NodeId, name: String, scalar: Scalar) {
