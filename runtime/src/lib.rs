@@ -22,6 +22,8 @@ pub mod pool;
 pub mod start;
 #[cfg(feature = "agents")]
 pub mod stop;
+#[cfg(feature = "agents")]
+pub mod intrinsics;
 pub mod text;
 #[cfg(feature = "agents")]
 pub mod trace;

@@ -65,6 +65,12 @@ pub fn format(value: Value<'_>, spec: &Spec) -> String {
     }
 }
 
+/// A float by a C conversion letter with that many digits (0 to 400).
+pub fn float_with(value: f64, conversion: char, digits: i32) -> String {
+    let digits = digits.clamp(0, 400) as u16;
+    float::format(value, 64, &Spec { precision: Some(digits), ..Spec::plain(conversion) })
+}
+
 fn quoted_char(c: char) -> String {
     match c {
         '\n' => "'\\n'".to_owned(),

@@ -52,6 +52,11 @@ pub fn int(text: &str, bits: u8, unsigned: bool) -> Result<i64, ParseError> {
     Ok(extended(magnitude as u64, bits, unsigned))
 }
 
+/// Whether a text is an integer of so many bits; negative: signed.
+pub fn can_int(text: &str, bits: i32) -> bool {
+    int(text, bits.unsigned_abs().min(64) as u8, bits > 0).is_ok()
+}
+
 fn radix(digits: &str) -> (u32, &str) {
     for (lower, upper, radix) in [("0x", "0X", 16), ("0o", "0O", 8), ("0b", "0B", 2)] {
         if let Some(rest) = digits.strip_prefix(lower).or_else(|| digits.strip_prefix(upper)) {

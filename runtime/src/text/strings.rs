@@ -108,3 +108,11 @@ pub fn ascii_at(s: &str, index: i32) -> Result<char, String> {
         _ => Err(format!("the byte at index {index} is part of a longer character")),
     }
 }
+
+/// The hash of a string's bytes (FNV-1a, folded).
+pub fn hash(bytes: &[u8]) -> i32 {
+    let code = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    (code ^ (code >> 32)) as i32
+}
