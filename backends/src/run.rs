@@ -1,5 +1,6 @@
 //! One job from beginning to end: module, passes, code.
 
+use crate::gpu;
 use crate::job::{Answer, Job, Want};
 use crate::lower::Lower;
 use crate::mlir::Cx;
@@ -39,6 +40,18 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
         answer.timings.push((what.to_string(), since.elapsed().as_micros() as u64));
     };
     let start = Instant::now();
+    let forms = gpu::forms(job)?;
+    time("spirv", start);
+    if !forms.refused.is_empty() {
+        answer.refused = forms.refused;
+        return Ok(());
+    }
+    if job.want == Want::Spirv {
+        let all = forms.kernels.iter().flat_map(|(_, list)| list);
+        answer.files = all.map(|f| (format!("{}.spv", f.module.name), f.binary.clone())).collect();
+        return Ok(());
+    }
+    let start = Instant::now();
     let dispatches = !job.psg.kernels.is_empty();
     let cx = Cx::new("clefc.program", dispatches);
     time("context", start);
@@ -48,7 +61,7 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
     cx.set_attr(module, "llvm.target_triple", cx.string(&options.triple));
     cx.set_attr(module, "llvm.data_layout", cx.string(&emitter.data_layout()));
     let start = Instant::now();
-    let mut cx = Lower::new(job, cx).run()?;
+    let mut cx = Lower::new(job, &forms, cx).run()?;
     time("lower", start);
     if options.dump_after.as_deref() == Some("lower") {
         answer.dump = Some(cx.print(false));
@@ -57,7 +70,8 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
         cx.verify().map_err(|e| format!("{e}\n{}", cx.print(false)))?;
     }
     if job.want == Want::Mlir {
-        answer.files.push(("program.mlir".to_string(), cx.print(false).into_bytes()));
+        let text = gpu::with_spirv(&cx.print(false), &job.psg, &forms);
+        answer.files.push(("program.mlir".to_string(), text.into_bytes()));
         return Ok(());
     }
     if dispatches {

@@ -8,9 +8,11 @@ pub mod spirv;
 
 use crate::mlir::spirv::{Source, serialise};
 use clef_frontend::typed::AgentKind;
+use clef_psg::graph::Psg;
 use clef_psg::id::{IdVec, KernelId};
 use clef_psg::job::{Job, Refused, Want};
 use clef_psg::node::Op;
+use std::fmt::Write as _;
 
 /// One launch, ready to be embedded.
 pub struct Form {
@@ -69,4 +71,30 @@ pub fn forms(job: &Job) -> Result<Forms, String> {
         );
     }
     Ok(forms)
+}
+
+/// The module's text with each kernel's SPIR-V in its `gpu.module`, beside the function that launches name: what
+/// `emit mlir` shows. (The program's own module never loads the SPIR-V dialect.)
+pub fn with_spirv(text: &str, psg: &Psg, forms: &Forms) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        let found = forms.kernels.iter().find(|(id, list)| {
+            let name = psg.kernels[*id].name;
+            let opens = |symbol: String| line.trim_start().starts_with(&format!("gpu.module @{symbol} "));
+            !list.is_empty() && (opens(name.to_string()) || opens(format!("\"{name}\"")))
+        });
+        match (found, line.rfind('{')) {
+            (Some((_, list)), Some(brace)) => {
+                let _ = writeln!(out, "{}[{}] {{", &line[..brace], list[0].module.target_env);
+                for form in list {
+                    out.push_str(&form.module.text);
+                }
+            }
+            _ => {
+                out.push_str(line);
+                out.push('\n');
+            }
+        }
+    }
+    out
 }

@@ -6,7 +6,7 @@
 //! additions of reductions reordered.
 
 use super::agent::BufferArg;
-use super::sync::{KERNELS, kernel_symbol, result_symbol};
+use super::sync::{kernel_symbol, result_symbol};
 use super::{Current, Lower};
 use crate::mlir::ops::{Conv, FuncDef, ICmp, Linkage, NSW};
 use crate::mlir::{Block, Ty, Value};
@@ -44,7 +44,7 @@ impl Lower<'_> {
                 self.define_host_form(kernel, func);
             }
             self.cx.set_location(location);
-            self.define_kernel_data(kernel, &effects);
+            self.define_kernel_data(id, kernel, &effects);
         }
         self.define_gpu_module();
     }
@@ -58,8 +58,11 @@ impl Lower<'_> {
         params.iter().map(|p| p.mode.map_or(0, bits)).collect()
     }
 
-    fn define_kernel_data(&mut self, kernel: &Kernel, effects: &[i64]) {
+    fn define_kernel_data(&mut self, id: KernelId, kernel: &Kernel, effects: &[i64]) {
         let t = self.cx.ty;
+        let location = self.cx.location();
+        let (n_phases, phases) = self.define_phases(id, kernel);
+        self.cx.set_location(location);
         let symbol = kernel_symbol(&kernel.name);
         let params = format!("{symbol}.params");
         let row = self.cx.struct_type(&[t.i8, t.i8, t.i8, t.i8]);
@@ -92,9 +95,8 @@ impl Lower<'_> {
             let null = |l: &mut Self| l.cx.zero(t.ptr);
             let mut fields = vec![l.cx.address_of(&name), l.cx.address_of(&params)];
             fields.push(l.cx.const_i32(kernel.params.len() as i64));
-            // No GPU form yet.
-            fields.push(l.cx.const_i32(0));
-            fields.push(null(l));
+            fields.push(l.cx.const_i32(n_phases as i64));
+            fields.push(if n_phases > 0 { l.cx.address_of(&phases) } else { null(l) });
             fields.push(if kernel.func.is_some() { l.cx.address_of(&host_symbol(&kernel.name)) } else { null(l) });
             fields.push(match &object {
                 Some(o) => l.cx.address_of(o),
@@ -104,18 +106,19 @@ impl Lower<'_> {
         });
     }
 
-    /// What `gpu.launch_func` names: a function without body for each kernel.
+    /// What `gpu.launch_func` names: for each kernel a `gpu.module` with a function without body. The SPIR-V joins it in
+    /// the view that users see.
     fn define_gpu_module(&mut self) {
         let psg = self.psg;
         self.cx.set_location(self.cx.glue_location("clefc.kernels"));
         let module = self.cx.module_op();
         self.cx.set_attr(module, "gpu.container_module", self.cx.unit());
-        let block = self.cx.new_block(&[]);
-        let name = self.cx.string(KERNELS);
-        self.cx.top_op("gpu.module", &[("sym_name", name)], Some(block));
         for (_, kernel) in psg.kernels.iter() {
             let location = self.location_at(kernel.span);
             self.cx.set_location(location);
+            let block = self.cx.new_block(&[]);
+            let name = self.cx.string(&kernel.name);
+            self.cx.top_op("gpu.module", &[("sym_name", name)], Some(block));
             let params: Vec<Ty> = kernel.params.iter().map(|p| self.dispatch_type(p)).collect();
             let entry = self.cx.new_block(&params);
             let attrs = [
@@ -178,7 +181,7 @@ impl Lower<'_> {
         self.reductions.clear();
     }
 
-    fn open_kernel_function(&mut self, name: &str, params: &[Ty]) -> Option<Block> {
+    pub(super) fn open_kernel_function(&mut self, name: &str, params: &[Ty]) -> Option<Block> {
         let wide = self.cx.string("512");
         let def = FuncDef {
             name,
@@ -197,7 +200,7 @@ impl Lower<'_> {
     }
 
     /// The value of a kernel's parameter, from its `Arg`.
-    fn bind_param(&mut self, node: NodeId, param: &KernelParam, args: Value, i: i64) {
+    pub(super) fn bind_param(&mut self, node: NodeId, param: &KernelParam, args: Value, i: i64) {
         let t = self.cx.ty;
         let place = self.cx.offset(args, ARG * i);
         let Some(element) = param.element else {

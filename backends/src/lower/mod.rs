@@ -12,10 +12,12 @@ mod aggregate;
 mod array;
 mod call;
 mod control;
+mod foreign;
 mod func;
 mod glue;
 mod intrinsic;
 mod kernel;
+mod phases;
 mod program;
 mod scalar;
 mod statics;
@@ -23,6 +25,7 @@ mod sync;
 
 pub(crate) use sync::argument_word;
 
+use crate::gpu::Forms;
 use crate::layout::{Layouts, Machine, Scalar};
 use crate::mlir::ops::{Callee, Conv, FuncDef, Linkage, Tail};
 use crate::mlir::{Attr, Block, Cx, Ty, Value};
@@ -41,6 +44,8 @@ pub struct Lower<'a> {
     options: &'a Options,
     routes: &'a [RoutePlan],
     facts: &'a KernelFacts,
+    /// GPU forms of the kernels.
+    forms: &'a Forms,
     layouts: Layouts,
     /// By type: nothing for `unit`.
     types: IdVec<TypeId, Option<Ty>>,
@@ -99,7 +104,7 @@ struct Aliases {
 }
 
 impl<'a> Lower<'a> {
-    pub fn new(job: &'a Job, cx: Cx) -> Self {
+    pub fn new(job: &'a Job, forms: &'a Forms, cx: Cx) -> Self {
         let psg = &job.psg;
         let layouts = Layouts::compute(&psg.types);
         let mut lower = Self {
@@ -108,6 +113,7 @@ impl<'a> Lower<'a> {
             options: &job.options,
             routes: &job.routes,
             facts: &job.kernels,
+            forms,
             layouts,
             types: IdVec::new(),
             values: IdVec::filled(psg.nodes.len(), None),

@@ -31,9 +31,6 @@ pub struct Sites {
     wait_lists: usize,
 }
 
-/// Symbol of the `gpu.module` that stands for the kernels.
-pub(crate) const KERNELS: &str = "kernels";
-
 fn bit(route: Route) -> RouteBits {
     match route {
         Route::Hsa => 1,
@@ -206,7 +203,7 @@ impl Lower<'_> {
         let hsa = self.sync_of(Route::Hsa, node).cloned().unwrap_or_default();
         let t = self.cx.ty;
         let mut attrs: Vec<Named> = vec![
-            ("kernel", self.cx.symbol_in(KERNELS, &psg.kernels[kernel].name)),
+            ("kernel", self.cx.symbol_in(&psg.kernels[kernel].name, &psg.kernels[kernel].name)),
             ("operandSegmentSizes", self.cx.i32s(&segments)),
             ("clef.agent", self.cx.string(agent_name)),
             ("clef.device", self.cx.int(t.i32, device.into())),
