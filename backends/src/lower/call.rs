@@ -4,12 +4,10 @@
 //! reads the captures and calls the function. The tag of the header is the function's place in the table
 //! `clef.closure_drops`, by which a dying closure releases its captures.
 
-use super::array::LENGTH;
 use super::{Current, Lower};
 use crate::mlir::ops::{Callee, Conv, FuncDef, Linkage, Tail};
 use crate::mlir::{Ty, Value};
-use clef_psg::id::{ExternId, FuncId, NodeId, TypeId};
-use clef_psg::ty::Type;
+use clef_psg::id::{FuncId, NodeId, TypeId};
 
 /// Offset of the code address in a closure.
 pub(super) const CODE: i64 = 8;
@@ -171,48 +169,6 @@ impl Lower<'_> {
             let code = l.cx.address_of(&entry_symbol(symbol));
             vec![count, tag, code]
         });
-    }
-
-    pub(super) fn call_extern(&mut self, node: NodeId, id: ExternId) {
-        let psg = self.psg;
-        let function = &psg.externs[id];
-        let mut args = Vec::new();
-        for (i, &operand) in psg.nodes[node].operands.iter().enumerate() {
-            let Some(value) = self.maybe_value(operand) else { continue };
-            let ty = psg.nodes[operand].ty;
-            match psg.types.get(ty) {
-                Type::String => {
-                    // Text is passed as a C string; one with a NUL inside stops the program.
-                    self.check_no_nul(node, value);
-                    args.push(self.cx.offset(value, LENGTH + 8));
-                }
-                Type::Agg(_) if !matches!(self.layouts[ty].repr, crate::layout::Repr::Scalar | crate::layout::Repr::Enum) => {
-                    self.bug(format!("{}: parameter {i} is an aggregate, which is not passed to C yet", function.entry));
-                    return;
-                }
-                _ => args.push(value),
-            }
-        }
-        let ret = self.ret_type(function.ret);
-        if *psg.types.get(function.ret) == Type::String {
-            let raw = self.extern_call(&function.entry, &args, self.cx.ty.ptr);
-            let text = self.runtime_ptr("clef_string_from_c", raw.as_slice());
-            return self.set(node, text);
-        }
-        if let Some(v) = self.extern_call(&function.entry, &args, ret) {
-            self.set(node, v);
-        }
-    }
-
-    fn extern_call(&mut self, entry: &str, args: &[Value], ret: Ty) -> Option<Value> {
-        let params: Vec<Ty> = args.iter().map(|&a| self.cx.type_of(a)).collect();
-        self.declare(entry, &params, ret, &[], false);
-        self.cx.call(Callee::Symbol(entry), args, ret, Conv::C, Tail::No)
-    }
-
-    fn check_no_nul(&mut self, node: NodeId, text: Value) {
-        let loc = self.loc_of(node);
-        self.runtime("clef_check_c_string", &[text, loc], self.cx.ty.void);
     }
 }
 

@@ -99,6 +99,11 @@ impl Cx {
         unsafe { Ty(mlirLLVMStructTypeLiteralGet(self.raw, fields.len() as isize, fields.as_ptr(), false)) }
     }
 
+    pub fn vector_type(&self, element: Ty, n: i64) -> Ty {
+        // SAFETY: the shape has one dimension.
+        unsafe { Ty(mlirVectorTypeGet(1, &n, element.0)) }
+    }
+
     pub fn array_type(&self, element: Ty, n: usize) -> Ty {
         // SAFETY: the type is alive.
         unsafe { Ty(mlirLLVMArrayTypeGet(element.0, n as u32)) }

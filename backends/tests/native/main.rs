@@ -2,6 +2,7 @@
 
 mod agents;
 mod control;
+mod foreign;
 mod memory;
 mod support;
 

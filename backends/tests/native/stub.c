@@ -83,3 +83,14 @@ void clef_parallel(void (*body)(const void *, int64_t, int64_t), const void *env
     (void)cost;
     if (items > 0) { body(env, 0, items / 2); body(env, items / 2, items); }
 }
+// Foreign functions with structs.
+typedef struct { double a; int32_t b; } Mixed;
+typedef struct { float x, y; int8_t c; } Small;
+typedef struct { int32_t n; const char *text; double d[4]; Small inner; } Big;
+Mixed mixed(Mixed m, int32_t k) { Mixed r = { m.a * k, m.b + k }; return r; }
+int32_t small(Small s) { return (int32_t)(s.x * 100 + s.y * 10) + s.c; }
+typedef struct { int64_t p, q, r; } Three;
+Three three(Three t) { Three r = { t.r, t.q + 1, t.p }; return r; }
+int32_t text_length(const char *s) { return (int32_t)strlen(s); }
+void clef_check_c_string(Str *s, const Loc *l) { if (strlen(s->bytes) != (size_t)s->len) stop("NUL in text", l); }
+Str *clef_string_from_c(const char *s) { return str(s, strlen(s)); }
