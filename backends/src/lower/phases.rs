@@ -65,6 +65,32 @@ impl Lower<'_> {
         (rows.len(), table)
     }
 
+    /// What the runtime reads where it is there: file names for reports from kernels, and who plays the GPU.
+    pub(super) fn define_program_data(&mut self) {
+        if !self.options.vulkan || self.forms.kernels.iter().all(|(_, list)| list.is_empty()) {
+            return;
+        }
+        let t = self.cx.ty;
+        let psg = self.psg;
+        let names: Vec<String> = psg.files.iter().map(|f| self.c_string(&f.name)).collect();
+        let ty = self.cx.array_type(t.ptr, names.len());
+        if let Some(init) = self.cx.global("clef_files", ty, None, true, Linkage::External) {
+            self.cx.set_block(init);
+            let mut value = self.cx.undef(ty);
+            for (i, name) in names.iter().enumerate() {
+                let address = self.cx.address_of(name);
+                value = self.cx.insert(value, i, address);
+            }
+            self.cx.ret(Some(value));
+        }
+        let count = self.cx.int(t.i32, names.len() as i64);
+        self.cx.global("clef_n_files", t.i32, Some(count), true, Linkage::External);
+        let agents = b"vulkan\0";
+        let text = self.cx.bytes(agents);
+        let ty = self.cx.array_type(t.i8, agents.len());
+        self.cx.global("clef_default_agents", ty, Some(text), true, Linkage::External);
+    }
+
     /// `void extent(const Arg* args, int64_t out[3])`: work-items in x (the innermost loop), y and z.
     fn define_extent(&mut self, name: &str, kernel: &Kernel, phase: &Phase) {
         let psg = self.psg;

@@ -25,6 +25,7 @@ impl Lower<'_> {
             self.define_func(id);
         }
         self.define_kernels();
+        self.define_program_data();
         let closures = self.closure_functions();
         for (tag, &func) in closures.iter().enumerate() {
             self.define_closure(func, tag as u32);
