@@ -7,7 +7,7 @@
 use super::Lower;
 use super::array::ELEMENTS;
 use crate::layout::{Machine, Repr, Scalar};
-use crate::mlir::ops::{Callee, Conv, FuncDef, Linkage, Tail};
+use crate::mlir::ops::{Callee, Conv, FuncDef, ICmp, Linkage, Tail};
 use crate::mlir::{Attr, Named, Ty, Value};
 use clef_psg::id::{ExternId, NodeId, TypeId};
 use clef_psg::ty::{AggKind, Type};
@@ -64,8 +64,8 @@ impl Lower<'_> {
 
     fn call_for_scalar(&mut self, entry: &str, args: &Arguments, ret: TypeId) -> Option<Value> {
         if *self.psg.types.get(ret) == Type::String {
-            let raw = self.c_call(entry, args, self.cx.ty.ptr);
-            return Some(self.runtime_ptr("clef_string_from_c", raw.as_slice()));
+            let raw = self.c_call(entry, args, self.cx.ty.ptr)?;
+            return Some(self.text_from_c(raw));
         }
         let ty = self.ret_type(ret);
         self.c_call(entry, args, ty)
@@ -88,9 +88,14 @@ impl Lower<'_> {
         match self.psg.types.get(ty) {
             Type::String => {
                 // A text with a NUL inside would be cut off: it stops the program.
-                let loc = self.loc_of(node);
-                self.runtime("clef_check_c_string", &[v, loc], self.cx.ty.void);
                 let bytes = self.cx.offset(v, ELEMENTS);
+                let seen = self.c_length(bytes);
+                let length = self.load_length(v);
+                let ok = self.cx.icmp(ICmp::Eq, seen, length);
+                self.check(ok, |l| {
+                    let message = l.string_constant("a text with a NUL inside cannot be passed to C");
+                    l.panic("clef_panic_fail", &[message], node);
+                });
                 return args.push(bytes);
             }
             Type::Array(_) => {
@@ -143,6 +148,40 @@ impl Lower<'_> {
         let extra: Vec<Named> = arg_attrs.map(|a| ("arg_attrs", a)).into_iter().collect();
         let op = self.cx.call_op(Callee::Symbol(entry), &args.values, ret, Conv::C, Tail::No, &extra);
         (ret != self.cx.ty.void).then(|| self.cx.result(op, 0))
+    }
+
+    fn c_length(&mut self, bytes: Value) -> Value {
+        match self.runtime("strlen", &[bytes], self.cx.ty.i64) {
+            Some(n) => n,
+            None => self.cx.const_i64(0),
+        }
+    }
+
+    /// A copy of a C string; null is the empty text.
+    fn text_from_c(&mut self, bytes: Value) -> Value {
+        let t = self.cx.ty;
+        let empty = self.string_constant("");
+        let null = self.cx.zero(t.ptr);
+        let some = self.cx.icmp(ICmp::Ne, bytes, null);
+        let (copy, out) = (self.block(&[]), self.block(&[t.ptr]));
+        let none = self.block(&[]);
+        self.cx.cond_br(some, copy, none, None);
+        self.cx.set_block(none);
+        self.cx.br(out, &[empty]);
+        self.cx.set_block(copy);
+        let n = self.c_length(bytes);
+        let more = self.cx.const_i64(ELEMENTS + 1);
+        let size = self.cx.add(n, more);
+        let text = self.allocate_value(size);
+        self.init_header(text, 0);
+        self.store_length(n, text);
+        let one = self.cx.const_i64(1);
+        let with_nul = self.cx.add(n, one);
+        let place = self.cx.offset(text, ELEMENTS);
+        self.runtime("memcpy", &[place, bytes, with_nul], t.ptr);
+        self.cx.br(out, &[text]);
+        self.cx.set_block(out);
+        self.cx.arg(out, 0)
     }
 
     // --- structs
@@ -209,7 +248,7 @@ impl Lower<'_> {
             let place = self.cx.offset(place, at);
             let v = self.cx.load(machine, place);
             if *self.psg.types.get(ty) == Type::String {
-                return Some(self.runtime_ptr("clef_string_from_c", &[v]));
+                return Some(self.text_from_c(v));
             }
             return Some(v);
         }

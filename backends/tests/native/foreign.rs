@@ -29,6 +29,7 @@ fn structs_travel_as_c_passes_them() {
     let f_small = external(&mut psg, "small", &[small], t.int);
     let f_three = external(&mut psg, "three", &[three], three);
     let f_length = external(&mut psg, "text_length", &[t.string], t.int);
+    let f_name = external(&mut psg, "name_of", &[t.int], t.string);
     let mut f = FuncBuilder::new(&mut psg, on_line(1));
     let (half, nine) = (f.constant(Const::Float(2.5), t.float), int(&mut f, t, 9));
     let m = f.push(Op::Make(0), &[half, nine], mixed);
@@ -47,6 +48,12 @@ fn structs_travel_as_c_passes_them() {
     let q = f.push(Op::Field { case: 0, field: 1 }, &[back], long);
     let text = f.constant(Const::String("f\u{fc}nf".into()), t.string);
     let n = f.push(Op::CallExtern(f_length), &[text], t.int);
+    for i in [1, 0] {
+        let i = int(&mut f, t, i);
+        let name = f.push(Op::CallExtern(f_name), &[i], t.string);
+        f.push(Op::Print { to_stderr: false }, &[name], t.unit);
+        f.push(Op::Drop, &[name], t.unit);
+    }
     for v in [a, b, s, n] {
         print_int(&mut f, t, v);
     }
@@ -56,5 +63,5 @@ fn structs_travel_as_c_passes_them() {
     let zero = int(&mut f, t, 0);
     let main = f.finish("Main.main", t.int, Some(zero), 0);
     psg.entry = Some(main);
-    expect(&psg, "10\n13\n117\n5\n21\n", 0);
+    expect(&psg, "named10\n13\n117\n5\n21\n", 0);
 }

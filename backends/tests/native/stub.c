@@ -92,5 +92,4 @@ int32_t small(Small s) { return (int32_t)(s.x * 100 + s.y * 10) + s.c; }
 typedef struct { int64_t p, q, r; } Three;
 Three three(Three t) { Three r = { t.r, t.q + 1, t.p }; return r; }
 int32_t text_length(const char *s) { return (int32_t)strlen(s); }
-void clef_check_c_string(Str *s, const Loc *l) { if (strlen(s->bytes) != (size_t)s->len) stop("NUL in text", l); }
-Str *clef_string_from_c(const char *s) { return str(s, strlen(s)); }
+const char *name_of(int32_t n) { return n ? "named" : 0; }
