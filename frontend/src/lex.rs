@@ -144,6 +144,7 @@ pub enum Kind {
     Hash,
     /// Every other operator.
     #[regex(r"[!%&*+\-/<=>?@^|~]+", priority = 1)]
+    #[regex(r"[+*\-/^]\.", priority = 1)]
     #[regex(r"\.[+*\-/=<>]+[!%&*+\-/<=>?@^|~]*", priority = 1)]
     Op,
 

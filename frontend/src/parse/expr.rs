@@ -315,9 +315,18 @@ impl Parser<'_> {
         }
         let mut items = vec![first];
         while self.eat(Kind::Comma) {
+            self.continue_line();
             items.push(self.binary(0));
         }
         self.expr_at(ExprKind::Tuple(items), start)
+    }
+
+    /// After an operator or comma at a line's end the operand may stand at the block's own column.
+    fn continue_line(&mut self) {
+        let t = self.token();
+        if t.first && t.col >= self.ctx.col {
+            self.anchor = self.pos;
+        }
     }
 
     /// Operators that bind at least as tightly as `min`.
@@ -371,6 +380,7 @@ impl Parser<'_> {
     }
 
     fn operand(&mut self, power: u8, op: &str) -> Expr {
+        self.continue_line();
         if !starts_expr(self.cur_operand()) && !self.prefix_here() {
             self.expected(&format!("an expression after `{op}`"));
             return self.error_expr();

@@ -13,6 +13,7 @@ mod expr;
 mod flow;
 mod literal;
 mod pattern;
+pub mod print;
 mod typedef;
 mod types;
 

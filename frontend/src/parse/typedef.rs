@@ -110,7 +110,7 @@ impl Parser<'_> {
         match self.raw() {
             Kind::LBrace => self.record_def(),
             Kind::Bar => self.cases(),
-            Kind::Ident if matches!(self.kind_at(1), Kind::Of | Kind::Bar) => self.cases(),
+            Kind::Ident if matches!(self.kind_at(1), Kind::Of | Kind::Bar | Kind::Eq) => self.cases(),
             Kind::Class
             | Kind::Interface
             | Kind::Struct
