@@ -18,8 +18,8 @@ pub const RACE: i32 = 135;
 /// Exit code when objects are alive at the end and `CLEF_DEBUG_LEAKS` is set.
 pub const LEAK: i32 = 136;
 
-/// What a thread does on a panic instead of ending the process. Never returns.
-pub type Handler = fn(text: String) -> !;
+/// What a thread does on a panic instead of ending the process: called with the number beside it. Never returns.
+pub type Handler = (fn(context: usize, text: String) -> !, usize);
 
 /// Called on the host's way out because of an error, before it prints: an agent's earlier error comes first.
 pub type Before = fn();
@@ -74,8 +74,8 @@ impl fmt::Display for Place {
 #[cold]
 pub fn stop_at(loc: *const Loc, text: fmt::Arguments<'_>) -> ! {
     let text = format!("{}: {text}", Place(loc));
-    if let Some(handler) = HANDLER.get() {
-        handler(text);
+    if let Some((handler, context)) = HANDLER.get() {
+        handler(context, text);
     }
     let before = BEFORE.swap(std::ptr::null_mut(), Ordering::AcqRel);
     if !before.is_null() {

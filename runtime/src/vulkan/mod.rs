@@ -76,6 +76,11 @@ impl Vulkan {
         self.lock(queue)?.wait(&self.device, sequence)
     }
 
+    /// Whether the dispatch has ended, without waiting. A lost device has nothing pending.
+    pub fn is_done(&self, queue: usize, sequence: u64) -> bool {
+        self.lock(queue).and_then(|mut q| q.is_done(&self.device, sequence)).unwrap_or(true)
+    }
+
     /// Submits what is recorded, so that it runs while the host does something else.
     pub fn flush(&self, queue: usize) -> Result<(), String> {
         self.lock(queue)?.flush(&self.device)

@@ -271,6 +271,19 @@ impl Queue {
         self.reap(device, sequence)
     }
 
+    /// Whether a dispatch has ended.
+    pub fn is_done(&mut self, device: &Device, sequence: u64) -> Result<bool, String> {
+        if sequence > self.submitted_to {
+            return Ok(false);
+        }
+        if sequence > self.finished {
+            // SAFETY: the semaphore is this queue's.
+            self.finished =
+                unsafe { device.handle.get_semaphore_counter_value(self.semaphore).map_err(reason)? };
+        }
+        Ok(sequence <= self.finished)
+    }
+
     fn reap(&mut self, device: &Device, sequence: u64) -> Result<Option<Stopped>, String> {
         if sequence > self.finished {
             let (semaphores, values) = ([self.semaphore], [sequence]);

@@ -1,0 +1,188 @@
+//! The host executor: plays GPU and NPU with one thread for each queue.
+//!
+//! A thread takes its queue's packets in order, as the packets say: barrier-and packets wait for their signals, kernel
+//! packets run the kernel's host form (whose loops are shared with the worker pool). The host's memory is coherent, so
+//! acquire is the load of the header, release the store to the completion signal.
+
+use super::stopped;
+use super::table::{self, HsaApi, Packet, QueueHead, Role, Signal};
+use crate::abi::{Arg, Dispatch};
+use crate::futex::{self, Spin};
+use crate::{start, stop, trace};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+pub static API: HsaApi = HsaApi {
+    name: "host executor",
+    queue_create,
+    signal_create,
+    signal_load,
+    signal_store,
+    signal_wait_below,
+};
+
+/// Microseconds that an agent's thread looks at its doorbell, and a waiter at a signal, before it sleeps.
+const SPIN: u32 = 30;
+
+/// A signal: the value, and a word to sleep on that changes with it while there are sleepers.
+struct HostSignal {
+    value: AtomicI64,
+    changes: AtomicU32,
+    sleepers: AtomicU32,
+}
+
+fn signal_create(initial: i64) -> Signal {
+    let signal = Box::new(HostSignal {
+        value: AtomicI64::new(initial),
+        changes: AtomicU32::new(0),
+        sleepers: AtomicU32::new(0),
+    });
+    Signal(Box::into_raw(signal) as u64)
+}
+
+fn resolve(signal: Signal) -> &'static HostSignal {
+    // SAFETY: handles come from `signal_create`, and signals are never freed.
+    unsafe { &*(signal.0 as *const HostSignal) }
+}
+
+fn signal_load(signal: Signal) -> i64 {
+    resolve(signal).value.load(Ordering::Acquire)
+}
+
+fn signal_store(signal: Signal, value: i64) {
+    let signal = resolve(signal);
+    signal.value.store(value, Ordering::SeqCst);
+    notify(signal);
+}
+
+fn notify(signal: &HostSignal) {
+    if signal.sleepers.load(Ordering::SeqCst) > 0 {
+        signal.changes.fetch_add(1, Ordering::SeqCst);
+        futex::wake(&signal.changes, i32::MAX);
+    }
+}
+
+/// Waits until the value satisfies `done`; gives up after the limit (0: never).
+fn wait_until(signal: &HostSignal, nanoseconds: u64, done: impl Fn(i64) -> bool) -> i64 {
+    let mut spin = Spin::new(SPIN);
+    loop {
+        let value = signal.value.load(Ordering::Acquire);
+        if done(value) {
+            return value;
+        }
+        if spin.again() {
+            continue;
+        }
+        signal.sleepers.fetch_add(1, Ordering::SeqCst);
+        let seen = signal.changes.load(Ordering::SeqCst);
+        let value = signal.value.load(Ordering::SeqCst);
+        if !done(value) {
+            futex::wait(&signal.changes, seen, nanoseconds);
+        }
+        signal.sleepers.fetch_sub(1, Ordering::SeqCst);
+        if nanoseconds != 0 {
+            return signal.value.load(Ordering::Acquire);
+        }
+    }
+}
+
+fn signal_wait_below(signal: Signal, than: i64, nanoseconds: u64) -> i64 {
+    wait_until(resolve(signal), nanoseconds, |value| value < than)
+}
+
+fn queue_create(role: Role, size: u32) -> Result<&'static QueueHead, String> {
+    let packets: Vec<Packet> = (0..size)
+        .map(|_| Packet {
+            header: AtomicU16::new(table::INVALID),
+            setup: 0,
+            body: table::Body {
+                barrier: table::BarrierBody { reserved: 0, dependencies: [Signal(0); table::DEPENDENCIES] },
+            },
+            reserved: 0,
+            completion: Signal(0),
+        })
+        .collect();
+    let queue: &'static QueueHead = Box::leak(Box::new(QueueHead {
+        kind: 1,
+        features: 1,
+        base: Box::leak(packets.into_boxed_slice()).as_mut_ptr(),
+        doorbell: signal_create(-1),
+        size,
+        reserved: 0,
+        id: 0,
+        write_index: AtomicU64::new(0),
+        read_index: AtomicU64::new(0),
+    }));
+    let name = format!("clef-{role}").to_lowercase().replace(' ', "-");
+    let started =
+        std::thread::Builder::new().name(name).stack_size(8 << 20).spawn(move || serve(queue, role));
+    started.map_err(|e| format!("no thread could be started for the {role}: {e}"))?;
+    Ok(queue)
+}
+
+/// A test's wish: each kernel on an agent's thread takes so much longer.
+fn test_delay() -> Duration {
+    static DELAY: OnceLock<Duration> = OnceLock::new();
+    *DELAY.get_or_init(|| {
+        let micros = start::variable_text(c"CLEF_TEST_DELAY_US").and_then(|t| t.parse().ok()).unwrap_or(0);
+        Duration::from_micros(micros)
+    })
+}
+
+/// The life of a queue's thread.
+fn serve(queue: &'static QueueHead, role: Role) {
+    let doorbell = resolve(queue.doorbell);
+    let mut read = 0_u64;
+    loop {
+        // SAFETY: the index is masked, the ring lives for ever.
+        let packet = unsafe { queue.base.add((read & u64::from(queue.size - 1)) as usize) };
+        // SAFETY: as above; the header is atomic.
+        let header = unsafe { &(*packet).header };
+        let word = header.load(Ordering::Acquire);
+        if word & table::TYPE_MASK == table::INVALID {
+            wait_until(doorbell, 0, |newest| newest >= read as i64);
+            continue;
+        }
+        // SAFETY: the header says that the packet is complete, and its type.
+        let completion = unsafe {
+            if word & table::TYPE_MASK == table::BARRIER_AND {
+                for signal in (*packet).body.barrier.dependencies {
+                    if signal.0 != 0 {
+                        signal_wait_below(signal, 1, 0);
+                    }
+                }
+            } else {
+                run_kernel(&(*packet).body.kernel, role);
+            }
+            (*packet).completion
+        };
+        header.store(table::INVALID, Ordering::Release);
+        read += 1;
+        queue.read_index.store(read, Ordering::Release);
+        let completion = resolve(completion);
+        completion.value.fetch_sub(1, Ordering::SeqCst);
+        notify(completion);
+    }
+}
+
+unsafe fn run_kernel(body: &table::KernelBody, role: Role) {
+    // SAFETY: the object is the static descriptor of a dispatch, see `lane`.
+    let dispatch = unsafe { &*(body.object as *const Dispatch) };
+    // SAFETY: descriptors are static.
+    let kernel = unsafe { &*dispatch.kernel };
+    let Some(run) = kernel.host else { return };
+    let begun = Instant::now();
+    let context = std::ptr::from_ref(dispatch) as usize;
+    let before = stop::set_handler(Some((stopped::stop_agent, context)));
+    // SAFETY: the arguments were resolved for this kernel and live until completion.
+    unsafe { run(body.kernarg as *const Arg) };
+    stop::set_handler(before);
+    let delay = test_delay();
+    if !delay.is_zero() {
+        std::thread::sleep(delay);
+    }
+    if trace::enabled() {
+        trace::interval(&role.to_string(), &stopped::kernel_name(kernel), begun, &dispatch.loc);
+    }
+}

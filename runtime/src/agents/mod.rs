@@ -1,0 +1,245 @@
+//! Dispatch: who plays the agents, and the functions that compiled code calls.
+//!
+//! - [`table`]: the shapes of HSA behind which agents are; [`executor`]: the embedded implementation on host threads.
+//! - [`lane`]: a queue of the program: writes packets, knows what has ended.
+//! - [`stopped`]: kernels that had to stop.
+//!
+//! Nothing starts before the first dispatch or allocation needs it.
+
+pub mod executor;
+pub mod lane;
+pub mod stopped;
+pub mod table;
+
+use crate::abi::{After, Arg, Dispatch, Kernel, Loc, Param, ROUTE_HSA, ROUTE_VULKAN};
+use crate::buffers::{self, Table};
+use crate::vulkan::Vulkan;
+use crate::{adversarial, start, stop, trace};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+/// Who plays the GPU.
+pub enum Backing {
+    Host,
+    Vulkan(Box<Vulkan>),
+    /// Nobody in real time: the simulation of incoherent memory.
+    Adversarial,
+}
+
+struct State {
+    backing: Backing,
+    route: u32,
+}
+
+static STATE: OnceLock<State> = OnceLock::new();
+
+fn state() -> &'static State {
+    STATE.get_or_init(|| {
+        let state = choose();
+        start::at_finish(finish);
+        if !matches!(state.backing, Backing::Adversarial) {
+            stop::set_before(before_stop);
+        }
+        state
+    })
+}
+
+/// Who plays the GPU in this process; decided once.
+pub fn backing() -> &'static Backing {
+    &state().backing
+}
+
+/// The route whose plan counts, as a bit of [`After::routes`].
+pub fn route() -> u32 {
+    state().route
+}
+
+fn choose() -> State {
+    let forced = start::variable_text(c"CLEF_AGENTS");
+    let name = forced.or_else(stopped::default_agents).unwrap_or("host");
+    let simulated = adversarial::seed().is_some();
+    match name {
+        "host" if simulated => State { backing: Backing::Adversarial, route: ROUTE_HSA },
+        "vulkan" if simulated => State { backing: Backing::Adversarial, route: ROUTE_VULKAN },
+        "host" => State { backing: Backing::Host, route: ROUTE_HSA },
+        "vulkan" => match Vulkan::open() {
+            Ok(vulkan) => State { backing: Backing::Vulkan(Box::new(vulkan)), route: ROUTE_VULKAN },
+            Err(why) => {
+                let cause = match forced {
+                    Some(_) => "CLEF_AGENTS=vulkan asks for a GPU through Vulkan",
+                    None => "this program was built for a GPU through Vulkan",
+                };
+                unavailable(format_args!("{cause}, but {why}; CLEF_AGENTS=host runs it without one"))
+            }
+        },
+        "hsa" => unavailable(format_args!(
+            "CLEF_AGENTS=hsa: this version has no HSA route; `host` and `vulkan` are there"
+        )),
+        other => unavailable(format_args!(
+            "CLEF_AGENTS is `{other}`; it must be `host` (no device needed) or `vulkan`"
+        )),
+    }
+}
+
+/// The machine is not as the user wants it: exit code 2, as with the compiler.
+fn unavailable(text: std::fmt::Arguments<'_>) -> ! {
+    crate::output::message(format_args!("clef: {text}\n"));
+    stop::exit(2)
+}
+
+/// Waits for all agents at the end.
+fn finish() {
+    match backing() {
+        Backing::Adversarial => adversarial::finish(),
+        Backing::Host | Backing::Vulkan(_) => lane::finish(),
+    }
+    trace::write();
+}
+
+/// The host stops: a kernel that was dispatched before and stopped comes first.
+fn before_stop() {
+    if matches!(backing(), Backing::Host | Backing::Vulkan(_)) {
+        lane::settle(std::time::Duration::from_secs(1));
+    }
+    trace::write();
+}
+
+/// The parameters of a kernel.
+///
+/// # Safety
+/// The descriptor is well-formed.
+pub unsafe fn params(kernel: &Kernel) -> &[Param] {
+    if kernel.n_params == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(kernel.params, kernel.n_params as usize) }
+}
+
+/// Resolves the words of a dispatch. `device`: buffers by the GPU's address.
+///
+/// # Safety
+/// `args` has one word for each parameter.
+pub unsafe fn resolve(
+    table: &mut Table,
+    dispatch: &Dispatch,
+    params: &[Param],
+    args: *const u64,
+    device: bool,
+    out: &mut Vec<Arg>,
+) {
+    out.clear();
+    for (n, param) in params.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        let value = unsafe { *args.add(n) };
+        if param.kind != 1 {
+            out.push(Arg { value, len: 0 });
+            continue;
+        }
+        let address = value as usize;
+        let Some(buffer) = table.find(address) else { unknown(dispatch, n, value) };
+        let offset = address - buffer.start;
+        let len = ((buffer.bytes - offset) / usize::from(param.size.max(1))) as u64;
+        out.push(Arg { value: if device { buffer.device + offset as u64 } else { value }, len });
+    }
+}
+
+#[cold]
+fn unknown(dispatch: &Dispatch, n: usize, value: u64) -> ! {
+    // SAFETY: descriptors are static.
+    let name = stopped::kernel_name(unsafe { &*dispatch.kernel });
+    stop::stop_at(
+        &dispatch.loc,
+        format_args!("argument {} of kernel `{name}` is no unified buffer (address {value:#x})", n + 1),
+    )
+}
+
+/// Runs a kernel: on the caller for the CPU, by a packet for other agents.
+///
+/// # Safety
+/// The descriptor is static and well-formed; `args` has one word for each parameter.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clef_dispatch(dispatch: *const Dispatch, args: *const u64) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let dispatch = &*dispatch;
+        if matches!(backing(), Backing::Adversarial) {
+            return adversarial::dispatch(dispatch, args);
+        }
+        if dispatch.agent == 0 { run_here(dispatch, args) } else { lane::submit(dispatch, args) }
+    }
+}
+
+/// `CPU.dispatch`.
+unsafe fn run_here(dispatch: &Dispatch, args: *const u64) {
+    // SAFETY: the caller's promise (descriptors are static).
+    unsafe {
+        let kernel = &*dispatch.kernel;
+        let Some(run) = kernel.host else { no_host_form(dispatch) };
+        lane::flush();
+        let mut resolved = take_scratch();
+        resolve(&mut buffers::table(), dispatch, params(kernel), args, false, &mut resolved);
+        if trace::enabled() {
+            let begun = Instant::now();
+            run(resolved.as_ptr());
+            trace::interval("CPU", &stopped::kernel_name(kernel), begun, &dispatch.loc);
+        } else {
+            run(resolved.as_ptr());
+        }
+        give_scratch(resolved);
+    }
+}
+
+thread_local! {
+    static SCRATCH: std::cell::RefCell<Vec<Arg>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// A vector whose memory is kept between dispatches.
+fn take_scratch() -> Vec<Arg> {
+    SCRATCH.with_borrow_mut(std::mem::take)
+}
+
+fn give_scratch(scratch: Vec<Arg>) {
+    SCRATCH.with_borrow_mut(|s| *s = scratch);
+}
+
+#[cold]
+pub fn no_host_form(dispatch: &Dispatch) -> ! {
+    // SAFETY: descriptors are static.
+    let name = stopped::kernel_name(unsafe { &*dispatch.kernel });
+    stop::stop_at(&dispatch.loc, format_args!("kernel `{name}` has no form that runs on the host"))
+}
+
+/// Waits until the newest dispatch of each site has ended. Sites that never ran, or that the active route's plan does
+/// not name here, cost a test.
+///
+/// # Safety
+/// `sites` has `n` entries; `loc` is null or a place.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clef_wait(sites: *const After, n: u32, loc: *const Loc) {
+    let route = route();
+    for i in 0..n as usize {
+        // SAFETY: the caller's promise; sites are static.
+        let (site, routes) = unsafe { (&*(*sites.add(i)).site, (*sites.add(i)).routes) };
+        if routes & route == 0 || site.queue == 0 {
+            continue;
+        }
+        let (number, sequence) = (site.queue as usize - 1, site.sequence);
+        if matches!(backing(), Backing::Adversarial) {
+            adversarial::wait(number, sequence);
+        } else {
+            lane::wait(number, sequence, loc);
+        }
+    }
+}
+
+/// Before each host access of a buffer's bytes, in programs built for adversarial memory.
+///
+/// # Safety
+/// `loc` is null or a static place.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clef_host_access(address: *mut u8, bytes: u64, write: u32, loc: *const Loc) {
+    if matches!(backing(), Backing::Adversarial) {
+        adversarial::host_access(address as usize, bytes as usize, write != 0, loc);
+    }
+}
