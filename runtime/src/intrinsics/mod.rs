@@ -7,6 +7,9 @@ pub mod convert;
 pub mod files;
 pub mod strings;
 
+#[cfg(test)]
+mod tests;
+
 use crate::abi::{Header, Sequence};
 use crate::{memory, output};
 use std::borrow::Cow;
