@@ -115,7 +115,11 @@ pub enum Repr {
     /// `{i32 tag, slots}`; slots by case.
     Union(Vec<Vec<Slot>>),
     /// The address of field 0 of case `some`; the case `none` is its number.
-    Niche { none: u32, some: u32, field: TypeId },
+    Niche {
+        none: u32,
+        some: u32,
+        field: TypeId,
+    },
     /// A counted cell by case (size, slots); cases without slots are immediates, unless there is just one case.
     Boxed(Vec<Cell>),
 }
@@ -153,7 +157,12 @@ impl std::ops::Index<TypeId> for Layouts {
 impl Layouts {
     pub fn compute(types: &Types) -> Self {
         let boxed = must_be_boxed(types);
-        let mut work = Work { types, boxed, done: IdVec::filled(types.types.len(), None), open: vec![false; types.aggs.len()] };
+        let mut work = Work {
+            types,
+            boxed,
+            done: IdVec::filled(types.types.len(), None),
+            open: vec![false; types.aggs.len()],
+        };
         let table = types.types.ids().map(|id| work.layout(id)).collect();
         Self { table }
     }
@@ -202,9 +211,12 @@ impl Work<'_> {
             return done.clone();
         }
         let layout = match *self.types.get(id) {
-            Type::Unit => {
-                Layout { repr: Repr::Unit, machine: Machine::Nothing, counted: false, may_be_immediate: false }
-            }
+            Type::Unit => Layout {
+                repr: Repr::Unit,
+                machine: Machine::Nothing,
+                counted: false,
+                may_be_immediate: false,
+            },
             Type::Bool => scalar_layout(Scalar::I1),
             Type::Char => scalar_layout(Scalar::I32),
             Type::Int(kind) => scalar_layout(int_scalar(kind)),
@@ -308,7 +320,8 @@ impl Work<'_> {
         let some = agg.cases.iter().position(|c| !c.fields.is_empty())?;
         let field = agg.cases[some].fields[0].ty;
         let layout = self.layout(field);
-        let real_address = matches!(layout.repr, Repr::String | Repr::Array(_) | Repr::Closure | Repr::Boxed(_));
+        let real_address =
+            matches!(layout.repr, Repr::String | Repr::Array(_) | Repr::Closure | Repr::Boxed(_));
         if !real_address || layout.may_be_immediate {
             return None;
         }
@@ -327,7 +340,10 @@ impl Work<'_> {
                 .fields
                 .iter()
                 .zip(&machines)
-                .map(|(f, m)| Slot { ty: f.ty, at: if m.is_nothing() { None } else { next.next().map(|o| o as u32) } })
+                .map(|(f, m)| Slot {
+                    ty: f.ty,
+                    at: if m.is_nothing() { None } else { next.next().map(|o| o as u32) },
+                })
                 .collect();
             cells.push(Cell { slots, bytes, immediate: case.fields.is_empty() && agg.cases.len() > 1 });
         }
@@ -372,7 +388,9 @@ fn recursive_aggs(types: &Types) -> Vec<bool> {
     let inner = |a: usize| -> Vec<usize> {
         let agg = &types.aggs[AggId::from_index(a)];
         let fields = agg.cases.iter().flat_map(|c| &c.fields);
-        fields.filter_map(|f| if let Type::Agg(b) = types.get(f.ty) { Some(b.index()) } else { None }).collect()
+        fields
+            .filter_map(|f| if let Type::Agg(b) = types.get(f.ty) { Some(b.index()) } else { None })
+            .collect()
     };
     let mut graph = crate::scc::Graph { edges: Vec::with_capacity(n) };
     for a in 0..n {

@@ -134,10 +134,8 @@ impl Lower<'_> {
             AtomicOp::Min => 10,
         };
         // Sequentially consistent: the number of `seq_cst`.
-        let attrs = [
-            ("bin_op", self.cx.int(self.cx.ty.i64, number)),
-            ("ordering", self.cx.int(self.cx.ty.i64, 6)),
-        ];
+        let attrs =
+            [("bin_op", self.cx.int(self.cx.ty.i64, number)), ("ordering", self.cx.int(self.cx.ty.i64, 6))];
         let ty = self.cx.type_of(v);
         let old = self.cx.value("llvm.atomicrmw", &[place, v], ty, &attrs);
         self.set(node, old);
@@ -162,7 +160,9 @@ impl Lower<'_> {
         let list = self.arg_type(node, 1);
         let i32 = self.cx.ty.i32;
         let cons = match &self.layouts[list].repr {
-            Repr::Boxed(cells) => cells.iter().position(|c| c.slots.len() == 2).map(|c| (c, cells[c].clone())),
+            Repr::Boxed(cells) => {
+                cells.iter().position(|c| c.slots.len() == 2).map(|c| (c, cells[c].clone()))
+            }
             _ => None,
         };
         let Some((case, cell)) = cons else {

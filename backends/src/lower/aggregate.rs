@@ -44,7 +44,8 @@ impl Lower<'_> {
         let psg = self.psg;
         let ty = psg.nodes[node].ty;
         let Some(machine) = self.types[ty] else { return };
-        let parts: Vec<Option<Value>> = psg.nodes[node].operands.iter().map(|&o| self.maybe_value(o)).collect();
+        let parts: Vec<Option<Value>> =
+            psg.nodes[node].operands.iter().map(|&o| self.maybe_value(o)).collect();
         let value = self.make_value(ty, machine, case, &parts);
         match value {
             Some(v) => self.set(node, v),
@@ -52,7 +53,13 @@ impl Lower<'_> {
         }
     }
 
-    pub(super) fn make_value(&mut self, ty: TypeId, machine: Ty, case: u32, parts: &[Option<Value>]) -> Option<Value> {
+    pub(super) fn make_value(
+        &mut self,
+        ty: TypeId,
+        machine: Ty,
+        case: u32,
+        parts: &[Option<Value>],
+    ) -> Option<Value> {
         match self.layouts[ty].repr.clone() {
             Repr::Enum | Repr::Scalar => Some(self.cx.const_i32(case.into())),
             Repr::Record(slots) => {
@@ -110,7 +117,14 @@ impl Lower<'_> {
     }
 
     /// Reads a field of a value of an aggregate.
-    pub(super) fn field_value(&mut self, ty: TypeId, subject: Value, case: u32, field: u32, target: Ty) -> Option<Value> {
+    pub(super) fn field_value(
+        &mut self,
+        ty: TypeId,
+        subject: Value,
+        case: u32,
+        field: u32,
+        target: Ty,
+    ) -> Option<Value> {
         match &self.layouts[ty].repr {
             Repr::Record(slots) => {
                 let at = slots.get(field as usize)?.at?;
@@ -206,7 +220,9 @@ impl Lower<'_> {
                 let place = self.cx.offset(subject, at.into());
                 self.store_cell(value, place);
             }
-            None => self.bug(format!("{node}: field {field} of {} cannot be assigned", self.name_of_type(ty))),
+            None => {
+                self.bug(format!("{node}: field {field} of {} cannot be assigned", self.name_of_type(ty)))
+            }
         }
     }
 }

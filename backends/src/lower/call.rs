@@ -23,7 +23,8 @@ impl Lower<'_> {
 
     pub(super) fn call(&mut self, node: NodeId, func: FuncId, tail: bool) {
         let args = self.arguments(node, 0);
-        if tail && self.current.func == Some(func)
+        if tail
+            && self.current.func == Some(func)
             && let Some(again) = self.current.again
         {
             return self.cx.br(again, &args);

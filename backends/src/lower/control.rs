@@ -172,7 +172,14 @@ impl Lower<'_> {
 
     /// A loop by one: a guard, then body and exit test at the end, which cannot overflow.
     /// `goes_on`: the comparison of the guard, for signed and unsigned counters.
-    pub(super) fn count_between(&mut self, node: NodeId, from: Value, to: Value, goes_on: (ICmp, ICmp), by: i64) {
+    pub(super) fn count_between(
+        &mut self,
+        node: NodeId,
+        from: Value,
+        to: Value,
+        goes_on: (ICmp, ICmp),
+        by: i64,
+    ) {
         let (signed, unsigned) = goes_on;
         let ty = self.cx.type_of(from);
         let is_signed = self.is_signed_loop(node);
@@ -212,9 +219,9 @@ impl Lower<'_> {
         let ty = self.cx.type_of(from);
         let is_signed = self.is_signed_loop(node);
         let zero = self.cx.const_int(ty, 0);
-        let constant = self.operand(node, 2).is_some_and(
-            |o| matches!(self.psg.nodes[o].op, Op::Const(Const::Int(i)) if i != 0),
-        );
+        let constant = self
+            .operand(node, 2)
+            .is_some_and(|o| matches!(self.psg.nodes[o].op, Op::Const(Const::Int(i)) if i != 0));
         if !constant {
             let ok = self.cx.icmp(ICmp::Ne, step, zero);
             self.check(ok, |l| l.panic("clef_panic_step", &[], node));

@@ -105,7 +105,10 @@ impl Lower<'_> {
             _ => {}
         }
         let Some(machine) = self.c_struct(ty) else {
-            if matches!(self.layouts[ty].repr, Repr::Union(_) | Repr::Niche { .. } | Repr::Boxed(_) | Repr::Closure) {
+            if matches!(
+                self.layouts[ty].repr,
+                Repr::Union(_) | Repr::Niche { .. } | Repr::Boxed(_) | Repr::Closure
+            ) {
                 self.bug(format!("{node}: `{}` has no C form", self.name_of_type(ty)));
             }
             return args.push(v);

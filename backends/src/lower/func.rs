@@ -13,9 +13,14 @@ impl Lower<'_> {
         let psg = self.psg;
         let mut funcs = IdVec::new();
         for (id, func) in psg.funcs.iter() {
-            let symbol = if func.name.contains('.') { func.name.to_string() } else { format!("clef.{}", func.name) };
+            let symbol =
+                if func.name.contains('.') { func.name.to_string() } else { format!("clef.{}", func.name) };
             let ring = rings[id.index()];
-            funcs.push(FuncFacts { symbol, conv: if ring.is_some() { Conv::Tail } else { Conv::Fast }, ring });
+            funcs.push(FuncFacts {
+                symbol,
+                conv: if ring.is_some() { Conv::Tail } else { Conv::Fast },
+                ring,
+            });
         }
         self.funcs = funcs;
     }
@@ -66,7 +71,8 @@ impl Lower<'_> {
         let (_, Some(entry)) = self.cx.func(&def, true) else { return };
         let loops = self.calls_itself_last(id);
         let start = self.cx.append_block(entry, if loops { &params } else { &[] });
-        self.current = Current { func: Some(id), entry: Some(entry), again: loops.then_some(start), ret: Some(ret) };
+        self.current =
+            Current { func: Some(id), entry: Some(entry), again: loops.then_some(start), ret: Some(ret) };
         let holder = if loops { start } else { entry };
         let mut n = 0;
         for &p in &func.params {
@@ -79,10 +85,12 @@ impl Lower<'_> {
         let result = self.region(func.body);
         if self.cx.is_reachable() {
             self.cx.set_location(location);
-            let result = if ret == self.cx.ty.void { None } else { result.or_else(|| Some(self.missing(ret))) };
+            let result =
+                if ret == self.cx.ty.void { None } else { result.or_else(|| Some(self.missing(ret))) };
             self.cx.ret(result);
         }
-        let initial: Vec<Value> = if loops { (0..params.len()).map(|i| self.cx.arg(entry, i)).collect() } else { vec![] };
+        let initial: Vec<Value> =
+            if loops { (0..params.len()).map(|i| self.cx.arg(entry, i)).collect() } else { vec![] };
         self.close_entry(start, &initial);
     }
 
@@ -167,7 +175,9 @@ impl Lower<'_> {
             Op::BufferGet { checked } => self.buffer_get(node, *checked),
             Op::BufferSet { checked } => self.buffer_set(node, *checked),
             Op::BufferLength => self.buffer_length(node),
-            Op::Dispatch { kernel, agent, device, queue } => self.dispatch(node, *kernel, *agent, *device, *queue),
+            Op::Dispatch { kernel, agent, device, queue } => {
+                self.dispatch(node, *kernel, *agent, *device, *queue)
+            }
             Op::Marker => {}
             Op::Barrier => self.barrier(node),
             Op::WorkgroupArray(n) => self.workgroup_array(node, *n),

@@ -52,7 +52,9 @@ impl Lower<'_> {
         let t = self.cx.ty;
         match name {
             "hsa.allocate64" => self.alloc_unified(node),
-            "nativeptr.get" | "nativeptr.set" | "nativeptr.add" | "nativeptr.stackalloc" => self.native(node, name),
+            "nativeptr.get" | "nativeptr.set" | "nativeptr.add" | "nativeptr.stackalloc" => {
+                self.native(node, name)
+            }
             "default.zeroed" => self.zeroed(node),
             "bits.pop_count" => self.bit_count(node, "llvm.intr.ctpop", false),
             "bits.leading_zeros" => self.bit_count(node, "llvm.intr.ctlz", true),

@@ -97,7 +97,11 @@ impl Lower<'_> {
             fields.push(l.cx.const_i32(kernel.params.len() as i64));
             fields.push(l.cx.const_i32(n_phases as i64));
             fields.push(if n_phases > 0 { l.cx.address_of(&phases) } else { null(l) });
-            fields.push(if kernel.func.is_some() { l.cx.address_of(&host_symbol(&kernel.name)) } else { null(l) });
+            fields.push(if kernel.func.is_some() {
+                l.cx.address_of(&host_symbol(&kernel.name))
+            } else {
+                null(l)
+            });
             fields.push(match &object {
                 Some(o) => l.cx.address_of(o),
                 None => null(l),
@@ -162,7 +166,12 @@ impl Lower<'_> {
         let params: Vec<NodeId> =
             f.params.iter().copied().filter(|&p| *psg.types.get(psg.nodes[p].ty) != Type::Unit).collect();
         if params.len() != kernel.params.len() {
-            self.bug(format!("kernel {} has {} parameters, its function {}", kernel.name, kernel.params.len(), params.len()));
+            self.bug(format!(
+                "kernel {} has {} parameters, its function {}",
+                kernel.name,
+                kernel.params.len(),
+                params.len()
+            ));
         }
         for (i, (&node, param)) in params.iter().zip(&kernel.params).enumerate() {
             self.bind_param(node, param, args, i as i64);
@@ -234,7 +243,9 @@ impl Lower<'_> {
         let mut found = FxHashSet::default();
         psg.walk_func(func, &mut |n| {
             let node = &psg.nodes[n];
-            if node.op == Op::VarSet && matches!(psg.types.get(psg.nodes[node.operands[1]].ty), Type::Float(_)) {
+            if node.op == Op::VarSet
+                && matches!(psg.types.get(psg.nodes[node.operands[1]].ty), Type::Float(_))
+            {
                 self.mark_sum(node.operands[1], node.operands[0], &mut found);
             }
         });
@@ -490,7 +501,12 @@ impl Lower<'_> {
         }
         let [from, to] = bounds[..] else { return self.cx.const_i64(UNKNOWN_ROUNDS) };
         let distance = self.cx.binary("llvm.sub", to, from);
-        let sign = self.cx.value("llvm.intr.abs", &[distance], t.i64, &[("is_int_min_poison", self.cx.int(t.i1, 0))]);
+        let sign = self.cx.value(
+            "llvm.intr.abs",
+            &[distance],
+            t.i64,
+            &[("is_int_min_poison", self.cx.int(t.i1, 0))],
+        );
         let one = self.cx.const_i64(1);
         self.cx.add(sign, one)
     }

@@ -1,6 +1,6 @@
 //! The whole program: globals, functions, closures, glue, and `main`.
 
-use super::glue::HEAP;
+use super::memory::HEAP;
 use super::{Current, Lower};
 use crate::mlir::ops::{Callee, Conv, FuncDef, Linkage, Tail};
 use crate::mlir::{Ty, Value};
@@ -94,7 +94,8 @@ impl Lower<'_> {
         }
         let mut code = None;
         if let Some(entry) = psg.entry {
-            let takes_args = psg.funcs[entry].params.first().is_some_and(|&p| self.types[psg.nodes[p].ty].is_some());
+            let takes_args =
+                psg.funcs[entry].params.first().is_some_and(|&p| self.types[psg.nodes[p].ty].is_some());
             let list = if takes_args { vec![self.runtime_ptr("clef_args", &args)] } else { Vec::new() };
             code = self.call_clef(entry, &list);
         }

@@ -71,9 +71,10 @@ impl Lower<'_> {
         }
         for route in self.routes {
             let b = bit(route.route);
-            for (table, waits) in
-                [(&mut self.sites.before, &route.sync.waits), (&mut self.sites.after, &route.sync.waits_after)]
-            {
+            for (table, waits) in [
+                (&mut self.sites.before, &route.sync.waits),
+                (&mut self.sites.after, &route.sync.waits_after),
+            ] {
                 for (&at, list) in waits {
                     for &on in list {
                         *table.entry(at).or_default().entry(on).or_default() |= b;
@@ -162,7 +163,8 @@ impl Lower<'_> {
         let t = self.cx.ty;
         let item = self.cx.struct_type(&[t.ptr, t.i32, t.i32]);
         let ty = self.cx.array_type(item, on.len());
-        let rows: Vec<(String, RouteBits)> = on.iter().map(|(&d, &bits)| (self.site_symbol(d), bits)).collect();
+        let rows: Vec<(String, RouteBits)> =
+            on.iter().map(|(&d, &bits)| (self.site_symbol(d), bits)).collect();
         self.constant_struct(name, ty, true, |l| {
             rows.iter()
                 .map(|(site, bits)| {
@@ -184,7 +186,14 @@ impl Lower<'_> {
         self.routes.iter().find(|r| r.route == route)?.sync.dispatches.get(&node)
     }
 
-    pub(super) fn dispatch(&mut self, node: NodeId, kernel: KernelId, agent: AgentKind, device: u32, queue: u32) {
+    pub(super) fn dispatch(
+        &mut self,
+        node: NodeId,
+        kernel: KernelId,
+        agent: AgentKind,
+        device: u32,
+        queue: u32,
+    ) {
         let psg = self.psg;
         let mut args = Vec::new();
         for &operand in &psg.nodes[node].operands {
@@ -311,7 +320,8 @@ impl Lower<'_> {
         let kernel = kernel_symbol(&psg.kernels[kernel].name);
         let t = self.cx.ty;
         let ty = self.cx.struct_type(&[
-            t.ptr, t.ptr, t.ptr, t.i32, t.i8, t.i8, t.i8, t.i8, t.i16, t.i16, t.i16, t.i16, t.ptr, t.i32, t.i32,
+            t.ptr, t.ptr, t.ptr, t.i32, t.i8, t.i8, t.i8, t.i8, t.i16, t.i16, t.i16, t.i16, t.ptr, t.i32,
+            t.i32,
         ]);
         self.constant_struct(&name, ty, true, |l| {
             let mut fields = vec![l.cx.address_of(&kernel), l.cx.address_of(&site)];

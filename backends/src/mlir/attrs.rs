@@ -11,7 +11,9 @@ impl Cx {
     /// A string attribute of any bytes.
     pub fn bytes(&self, s: &[u8]) -> Attr {
         // SAFETY: the context is alive; the bytes are copied.
-        unsafe { Attr(mlirStringAttrGet(self.raw, MlirStringRef { data: s.as_ptr().cast(), length: s.len() })) }
+        unsafe {
+            Attr(mlirStringAttrGet(self.raw, MlirStringRef { data: s.as_ptr().cast(), length: s.len() }))
+        }
     }
 
     pub fn int(&self, ty: Ty, value: i64) -> Attr {
@@ -119,7 +121,9 @@ impl Cx {
     pub fn builtin_func_type(&self, params: &[Ty]) -> Ty {
         let params: Vec<MlirType> = params.iter().map(|t| t.0).collect();
         // SAFETY: the array has the given length.
-        unsafe { Ty(mlirFunctionTypeGet(self.raw, params.len() as isize, params.as_ptr(), 0, std::ptr::null())) }
+        unsafe {
+            Ty(mlirFunctionTypeGet(self.raw, params.len() as isize, params.as_ptr(), 0, std::ptr::null()))
+        }
     }
 
     pub fn int_type(&self, bits: u32) -> Ty {

@@ -223,14 +223,24 @@ impl Cx {
     // --- operations
 
     /// Builds an operation without placing it.
-    fn create(&self, name: &str, operands: &[Value], results: &[Ty], attrs: &[Named], successors: &[Block], regions: &[MlirRegion]) -> Op {
+    fn create(
+        &self,
+        name: &str,
+        operands: &[Value],
+        results: &[Ty],
+        attrs: &[Named],
+        successors: &[Block],
+        regions: &[MlirRegion],
+    ) -> Op {
         let operands: smallvec::SmallVec<[MlirValue; 8]> = operands.iter().map(|v| v.0).collect();
         let results: smallvec::SmallVec<[MlirType; 2]> = results.iter().map(|t| t.0).collect();
         let successors: smallvec::SmallVec<[MlirBlock; 4]> = successors.iter().map(|b| b.0).collect();
         // SAFETY: all handles belong to this context; the arrays outlive `mlirOperationCreate`, which copies them.
         unsafe {
-            let attrs: smallvec::SmallVec<[MlirNamedAttribute; 8]> =
-                attrs.iter().map(|(n, a)| mlirNamedAttributeGet(mlirIdentifierGet(self.raw, text(n)), a.0)).collect();
+            let attrs: smallvec::SmallVec<[MlirNamedAttribute; 8]> = attrs
+                .iter()
+                .map(|(n, a)| mlirNamedAttributeGet(mlirIdentifierGet(self.raw, text(n)), a.0))
+                .collect();
             let mut state = mlirOperationStateGet(text(name), self.location.0);
             mlirOperationStateAddOperands(&mut state, operands.len() as isize, operands.as_ptr());
             mlirOperationStateAddResults(&mut state, results.len() as isize, results.as_ptr());
@@ -247,7 +257,14 @@ impl Cx {
     }
 
     /// An operation with successors.
-    pub fn op_to(&mut self, name: &str, operands: &[Value], results: &[Ty], attrs: &[Named], successors: &[Block]) -> Op {
+    pub fn op_to(
+        &mut self,
+        name: &str,
+        operands: &[Value],
+        results: &[Ty],
+        attrs: &[Named],
+        successors: &[Block],
+    ) -> Op {
         let op = self.create(name, operands, results, attrs, successors, &[]);
         if let Some(block) = self.block {
             // SAFETY: the block takes the operation; the anchor stands in it.
@@ -334,7 +351,9 @@ impl Cx {
 
     pub fn operands(&self, op: Op) -> Vec<Value> {
         // SAFETY: the operation is alive.
-        unsafe { (0..mlirOperationGetNumOperands(op.0)).map(|i| Value(mlirOperationGetOperand(op.0, i))).collect() }
+        unsafe {
+            (0..mlirOperationGetNumOperands(op.0)).map(|i| Value(mlirOperationGetOperand(op.0, i))).collect()
+        }
     }
 
     /// Removes an operation whose results nobody uses.
@@ -405,7 +424,8 @@ impl Cx {
         unsafe extern "C" fn append(part: MlirStringRef, data: *mut c_void) {
             // SAFETY: `data` is the vector below; `part` is valid during the call.
             unsafe {
-                (*data.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(part.data.cast(), part.length));
+                (*data.cast::<Vec<u8>>())
+                    .extend_from_slice(std::slice::from_raw_parts(part.data.cast(), part.length));
             }
         }
         let mut out: Vec<u8> = Vec::new();

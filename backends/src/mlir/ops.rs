@@ -101,7 +101,14 @@ impl Cx {
     }
 
     /// A global; with an initialiser block to be filled and ended by [`Self::ret`] where `value` is nothing.
-    pub fn global(&mut self, name: &str, ty: Ty, value: Option<Attr>, constant: bool, linkage: Linkage) -> Option<Block> {
+    pub fn global(
+        &mut self,
+        name: &str,
+        ty: Ty,
+        value: Option<Attr>,
+        constant: bool,
+        linkage: Linkage,
+    ) -> Option<Block> {
         let mut attrs: Vec<Named> = vec![
             ("sym_name", self.string(name)),
             ("global_type", self.type_attr(ty)),
@@ -309,7 +316,15 @@ impl Cx {
     }
 
     /// [`Self::call`] with more attributes; the operation.
-    pub fn call_op(&mut self, callee: Callee, args: &[Value], ret: Ty, conv: Conv, tail: Tail, extra: &[Named]) -> Op {
+    pub fn call_op(
+        &mut self,
+        callee: Callee,
+        args: &[Value],
+        ret: Ty,
+        conv: Conv,
+        tail: Tail,
+        extra: &[Named],
+    ) -> Op {
         let mut operands: smallvec::SmallVec<[Value; 8]> = smallvec::SmallVec::new();
         let mut attrs: Vec<Named> = vec![("CConv", self.cconv(conv)), ("op_bundle_sizes", self.i32s(&[]))];
         match callee {

@@ -22,10 +22,13 @@ struct Program {
 fn buffer_type(psg: &mut Psg, t: T, agents: TypeId, hint: TypeId) -> TypeId {
     let address = psg.ty(Type::Int(IntKind::ISize));
     let fields = [("Address", address), ("Size", t.int), ("Agents", agents), ("Hint", hint)];
-    let fields =
-        fields.map(|(name, ty)| Field { name: name.into(), ty, is_mutable: false, unit: None }).into_iter().collect();
+    let fields = fields
+        .map(|(name, ty)| Field { name: name.into(), ty, is_mutable: false, unit: None })
+        .into_iter()
+        .collect();
     let cases = vec![Case { name: "UnifiedBuffer".into(), fields }];
-    let id = psg.types.aggs.push(Agg { name: "UnifiedBuffer<int>".into(), kind: AggKind::Buffer(t.int), cases });
+    let id =
+        psg.types.aggs.push(Agg { name: "UnifiedBuffer<int>".into(), kind: AggKind::Buffer(t.int), cases });
     psg.ty(Type::Agg(id))
 }
 
@@ -106,7 +109,8 @@ fn program() -> Program {
 fn routes(p: &Program) -> Vec<RoutePlan> {
     let mut sync = NodeSync::default();
     sync.waits.insert(p.reader, vec![p.dispatch]);
-    let both = DispatchSync { acquire: Some(Scope::System), release: Some(Scope::System), ..Default::default() };
+    let both =
+        DispatchSync { acquire: Some(Scope::System), release: Some(Scope::System), ..Default::default() };
     sync.dispatches.insert(p.dispatch, both);
     let table = CostTable {
         name: "test".into(),
@@ -155,7 +159,12 @@ fn the_plan_stands_in_the_mlir() {
     job.routes = routes(&p);
     let answer = answer(&job);
     let text = String::from_utf8_lossy(&answer.files[0].1);
-    for part in ["gpu.launch_func  @kernels::@scale", "clef.acquire = \"system\"", "clef.header = 5378 : i16", "clef.wait = [@clef.site.0]"] {
+    for part in [
+        "gpu.launch_func  @kernels::@scale",
+        "clef.acquire = \"system\"",
+        "clef.header = 5378 : i16",
+        "clef.wait = [@clef.site.0]",
+    ] {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
     mlir_opt_accepts(&text);

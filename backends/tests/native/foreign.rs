@@ -21,10 +21,15 @@ fn structs_travel_as_c_passes_them() {
     let tiny = psg.ty(Type::Int(IntKind::I8));
     let long = psg.ty(Type::Int(IntKind::I64));
     let mixed = agg(&mut psg, "Mixed", AggKind::Record, &[("Mixed", &[(t.float, false), (t.int, false)])]);
-    let small =
-        agg(&mut psg, "Small", AggKind::Record, &[("Small", &[(single, false), (single, false), (tiny, false)])]);
+    let small = agg(
+        &mut psg,
+        "Small",
+        AggKind::Record,
+        &[("Small", &[(single, false), (single, false), (tiny, false)])],
+    );
     // Mutable fields: a cell here, a struct in C all the same.
-    let three = agg(&mut psg, "Three", AggKind::Record, &[("Three", &[(long, true), (long, false), (long, false)])]);
+    let three =
+        agg(&mut psg, "Three", AggKind::Record, &[("Three", &[(long, true), (long, false), (long, false)])]);
     let f_mixed = external(&mut psg, "mixed", &[mixed, t.int], mixed);
     let f_small = external(&mut psg, "small", &[small], t.int);
     let f_three = external(&mut psg, "three", &[three], three);

@@ -15,7 +15,12 @@ pub fn agg(psg: &mut Psg, name: &str, kind: AggKind, cases: &[(&str, &[(TypeId, 
             fields: fields
                 .iter()
                 .enumerate()
-                .map(|(i, &(ty, is_mutable))| Field { name: format!("F{i}").into(), ty, is_mutable, unit: None })
+                .map(|(i, &(ty, is_mutable))| Field {
+                    name: format!("F{i}").into(),
+                    ty,
+                    is_mutable,
+                    unit: None,
+                })
                 .collect(),
         })
         .collect();
@@ -34,7 +39,12 @@ pub fn recursive(psg: &mut Psg, name: &str, cases: &[(&str, &[Option<TypeId>])])
 }
 
 /// `build acc n = if n = 0 then acc else build (Make case [fields before; acc]) (n - 1)`
-fn chain(psg: &mut Psg, t: T, ty: TypeId, fields: impl Fn(&mut FuncBuilder, NodeId, NodeId) -> Vec<NodeId>) -> FuncId {
+fn chain(
+    psg: &mut Psg,
+    t: T,
+    ty: TypeId,
+    fields: impl Fn(&mut FuncBuilder, NodeId, NodeId) -> Vec<NodeId>,
+) -> FuncId {
     let id = FuncId(psg.funcs.len() as u32);
     let mut f = FuncBuilder::new(psg, on_line(1));
     let acc = f.param(ty);
@@ -91,8 +101,12 @@ fn a_tree_that_leans_to_the_wrong_side_is_freed_without_stack() {
 #[test]
 fn unions_by_value_keep_their_parts() {
     let (mut psg, t) = graph();
-    let shape =
-        agg(&mut psg, "Result", AggKind::Union, &[("Ok", &[(t.int, false)]), ("Error", &[(t.string, false)])]);
+    let shape = agg(
+        &mut psg,
+        "Result",
+        AggKind::Union,
+        &[("Ok", &[(t.int, false)]), ("Error", &[(t.string, false)])],
+    );
     let mut f = FuncBuilder::new(&mut psg, on_line(1));
     let spec = clef_frontend::typed::FormatSpec { conversion: 'd', ..Default::default() };
     let seven = int(&mut f, t, 7);
