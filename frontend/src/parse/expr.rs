@@ -172,11 +172,19 @@ impl Parser<'_> {
     }
 
     fn statement(&mut self, out: &mut Vec<Stmt>) {
-        if out.len() >= MAX_CHAIN {
+        let binds = matches!(self.raw(), Kind::Let | Kind::Use | Kind::LetBang | Kind::UseBang);
+        // Each binding nests what follows it; plain lines do not.
+        if binds
+            && out.len() >= MAX_CHAIN
+            && out.iter().filter(|s| !matches!(s, Stmt::Expr(_))).count() >= MAX_CHAIN
+        {
             let span = self.token().span;
-            let d =
-                Diagnostic::error(codes::TOO_DEEP, span, format!("a block of more than {MAX_CHAIN} lines"))
-                    .help("move parts of it into functions of their own");
+            let d = Diagnostic::error(
+                codes::TOO_DEEP,
+                span,
+                format!("a block of more than {MAX_CHAIN} bindings"),
+            )
+            .help("move parts of it into functions of their own");
             self.error(d);
             return self.skip_declaration();
         }

@@ -30,7 +30,7 @@ const MAX_DEPTH: u32 = 400;
 /// From this nesting of brackets or indentation on, parsing gets a thread with a stack of its own.
 const DEEP: usize = 24;
 /// Most operators in one chain, and statements after each other's `let`.
-const MAX_CHAIN: usize = 2000;
+const MAX_CHAIN: usize = 1000;
 
 /// Parses a file. Never fails: where the text fits nothing, the tree holds an `Error` and the list a diagnostic.
 pub fn parse(file: FileId, text: &str) -> (ast::File, Vec<Diagnostic>) {
@@ -390,6 +390,20 @@ impl<'a> Parser<'a> {
         }
         self.skip_declaration();
         false
+    }
+
+    /// Counts a link of a chain that nests in the tree; true at the limit, where the declaration is given up.
+    fn too_long(&mut self, count: &mut usize, of: &str) -> bool {
+        *count += 1;
+        if *count <= MAX_CHAIN {
+            return false;
+        }
+        let span = self.token().span;
+        let d = Diagnostic::error(codes::TOO_DEEP, span, format!("a chain of more than {MAX_CHAIN} {of}"))
+            .help("split it into parts with names of their own");
+        self.error(d);
+        self.skip_declaration();
+        true
     }
 
     fn leave(&mut self) {

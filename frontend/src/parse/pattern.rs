@@ -1,6 +1,6 @@
 //! Patterns. From weakest to tightest: `as`, `|`, `,`, `&`, `::`, a case with its arguments.
 
-use super::{MAX_CHAIN, Parser};
+use super::Parser;
 use crate::ast::{Lit, Path, Pattern, PatternKind};
 use crate::codes;
 use crate::lex::Kind;
@@ -32,12 +32,14 @@ impl Parser<'_> {
             self.bump();
             let q = self.tuple_pattern();
             p = self.pat(PatternKind::Or(Box::new(p), Box::new(q)), start);
-            count += 1;
-            if count > MAX_CHAIN {
-                self.expected("fewer alternatives");
+            if self.too_long(&mut count, "alternatives") {
+                break;
             }
         }
         while self.eat(Kind::As) {
+            if self.too_long(&mut count, "names") {
+                break;
+            }
             let name = self.ident("after `as`");
             p = self.pat(PatternKind::As(Box::new(p), name), start);
         }
@@ -61,7 +63,11 @@ impl Parser<'_> {
     fn and_pattern(&mut self) -> Pattern {
         let start = self.token().span;
         let mut p = self.cons_pattern();
+        let mut count = 0;
         while self.eat(Kind::Amp) {
+            if self.too_long(&mut count, "patterns") {
+                break;
+            }
             let q = self.cons_pattern();
             p = self.pat(PatternKind::And(Box::new(p), Box::new(q)), start);
         }

@@ -46,7 +46,11 @@ impl Parser<'_> {
     pub(super) fn postfix_type(&mut self) -> TypeExpr {
         let start = self.token().span;
         let mut ty = self.atomic_type();
+        let mut count = 0;
         loop {
+            if matches!(self.cur(), Kind::Ident | Kind::LBracket) && self.too_long(&mut count, "types") {
+                return ty;
+            }
             match self.cur() {
                 Kind::Ident => {
                     let path = self.path("of a type");
@@ -245,7 +249,11 @@ impl Parser<'_> {
         } else {
             self.measure_power()
         };
+        let mut count = 0;
         loop {
+            if self.cur() != Kind::Greater && self.too_long(&mut count, "units") {
+                break;
+            }
             let div = match self.cur() {
                 Kind::Slash => true,
                 Kind::Star => false,
