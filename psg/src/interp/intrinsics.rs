@@ -1,11 +1,13 @@
 //! The library's intrinsics for the interpreter: the same functions of `clef_runtime::text` that compiled programs
 //! call, on plain data.
 //!
-//! The interpreter turns its values into [`Datum`]s and back. Whatever touches the world goes through [`World`]; this
+//! [`call`] takes the interpreter's values, [`run`] works on [`Datum`]s. Whatever touches the world goes through [`World`]; this
 //! module reads and writes nothing. Operations with a form of their own in the graph (see [`crate::intrinsics`]) never
 //! get here, nor do those on raw memory (`nativeptr.*`), which the interpreter refuses.
 
+use super::value::Value;
 use clef_runtime::text::{self, parse, strings};
+use std::rc::Rc;
 
 /// A value as an intrinsic sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,17 +15,69 @@ pub enum Datum {
     Unit,
     Bool(bool),
     Char(char),
-    /// Any integer, extended to 64 bits by its signedness.
+    /// Any integer: the bits, sign-extended from the type's width.
     Int(i64),
     /// A float, widened to 64 bits.
     Float(f64),
-    Text(String),
+    Text(Rc<str>),
     /// `byte[]`
     Bytes(Vec<u8>),
     /// `char[]`
     Chars(Vec<char>),
     /// `string[]`
-    Texts(Vec<String>),
+    Texts(Vec<Rc<str>>),
+}
+
+impl Datum {
+    fn text(s: &str) -> Self {
+        Self::Text(Rc::from(s))
+    }
+
+    fn of(value: &Value) -> Option<Self> {
+        Some(match value {
+            Value::Unit => Self::Unit,
+            Value::Bool(b) => Self::Bool(*b),
+            Value::Char(c) => Self::Char(*c),
+            Value::Int(i) => Self::Int(*i),
+            Value::Float(f) => Self::Float(*f),
+            Value::Text(s) => Self::Text(s.clone()),
+            Value::Array(items) => return Self::of_array(&items.borrow()),
+            Value::Agg(_) | Value::Closure(_) => return None,
+        })
+    }
+
+    /// An array by its first element; an empty one is one of strings, which all operations take.
+    fn of_array(items: &[Value]) -> Option<Self> {
+        match items.first() {
+            Some(Value::Int(_)) => Some(Self::Bytes(items.iter().map(|v| v.int() as u8).collect())),
+            Some(Value::Char(_)) => Some(Self::Chars(
+                items.iter().filter_map(|v| if let Value::Char(c) = v { Some(*c) } else { None }).collect(),
+            )),
+            Some(Value::Text(_)) | None => Some(Self::Texts(
+                items
+                    .iter()
+                    .filter_map(|v| if let Value::Text(s) = v { Some(s.clone()) } else { None })
+                    .collect(),
+            )),
+            Some(_) => None,
+        }
+    }
+
+    fn into_value(self) -> Value {
+        match self {
+            Self::Unit => Value::Unit,
+            Self::Bool(b) => Value::Bool(b),
+            Self::Char(c) => Value::Char(c),
+            Self::Int(i) => Value::Int(i),
+            Self::Float(f) => Value::Float(f),
+            Self::Text(s) => Value::Text(s),
+            Self::Bytes(bytes) => {
+                Value::array(bytes.iter().map(|b| Value::Int(i64::from(*b as i8))).collect())
+            }
+            Self::Chars(chars) => Value::array(chars.into_iter().map(Value::Char).collect()),
+            Self::Texts(texts) => Value::array(texts.into_iter().map(Value::Text).collect()),
+        }
+    }
 }
 
 /// Why an intrinsic gave no value.
@@ -57,8 +111,14 @@ pub struct State {
     line: String,
 }
 
+/// Runs an intrinsic on the interpreter's values.
+pub fn call(name: &str, args: &[Value], state: &mut State, world: &mut dyn World) -> Result<Value, Stop> {
+    let args: Option<Vec<Datum>> = args.iter().map(Datum::of).collect();
+    run(name, &args.ok_or(Stop::Unknown)?, state, world).map(Datum::into_value)
+}
+
 /// Runs an intrinsic.
-pub fn call(name: &str, args: &[Datum], state: &mut State, world: &mut dyn World) -> Result<Datum, Stop> {
+pub fn run(name: &str, args: &[Datum], state: &mut State, world: &mut dyn World) -> Result<Datum, Stop> {
     let (family, operation) = name.split_once('.').unwrap_or((name, ""));
     match family {
         "string" => string(operation, args),
@@ -67,7 +127,7 @@ pub fn call(name: &str, args: &[Datum], state: &mut State, world: &mut dyn World
         "bits" => bits(operation, args),
         "format" => match (operation, args) {
             ("float_with", [Datum::Float(value), Datum::Char(conversion), Datum::Int(digits)]) => {
-                Ok(Datum::Text(text::float_with(*value, *conversion, int(*digits))))
+                Ok(Datum::text(&text::float_with(*value, *conversion, int(*digits))))
             }
             _ => Err(Stop::Unknown),
         },
@@ -87,7 +147,7 @@ fn stop<T, E: std::fmt::Display>(result: Result<T, E>) -> Result<T, Stop> {
 }
 
 fn owned(s: &str) -> Result<Datum, Stop> {
-    Ok(Datum::Text(s.to_owned()))
+    Ok(Datum::text(s))
 }
 
 fn string(operation: &str, args: &[Datum]) -> Result<Datum, Stop> {
@@ -101,24 +161,23 @@ fn string(operation: &str, args: &[Datum]) -> Result<Datum, Stop> {
             Ok(Int(strings::index_of(s, part, int(*from)).into()))
         }
         ("last_index_of", [Text(s), Text(part)]) => Ok(Int(strings::last_index_of(s, part).into())),
-        ("starts_with", [Text(s), Text(part)]) => Ok(Bool(s.starts_with(part.as_str()))),
-        ("ends_with", [Text(s), Text(part)]) => Ok(Bool(s.ends_with(part.as_str()))),
+        ("starts_with", [Text(s), Text(part)]) => Ok(Bool(s.starts_with(&**part))),
+        ("ends_with", [Text(s), Text(part)]) => Ok(Bool(s.ends_with(&**part))),
         ("trim", [Text(s), Int(ends), Text(chars)]) => owned(strings::trim(s, int(*ends), chars)),
-        ("to_upper", [Text(s)]) => Ok(Text(strings::upper(s))),
-        ("to_lower", [Text(s)]) => Ok(Text(strings::lower(s))),
-        ("replace", [Text(s), Text(old), Text(fresh)]) => Ok(Text(stop(strings::replace(s, old, fresh))?)),
-        ("repeat", [Text(s), Int(count)]) => Ok(Text(stop(strings::repeat(s, int(*count)))?)),
-        ("join", [Text(separator), Texts(parts)]) => Ok(Text(parts.join(separator))),
-        ("of_chars", [Chars(chars)]) => Ok(Text(chars.iter().collect())),
+        ("to_upper", [Text(s)]) => owned(&strings::upper(s)),
+        ("to_lower", [Text(s)]) => owned(&strings::lower(s)),
+        ("replace", [Text(s), Text(old), Text(fresh)]) => owned(&stop(strings::replace(s, old, fresh))?),
+        ("repeat", [Text(s), Int(count)]) => owned(&stop(strings::repeat(s, int(*count)))?),
+        ("join", [Text(separator), Texts(parts)]) => owned(&parts.join(&**separator)),
+        ("of_chars", [Chars(chars)]) => owned(&chars.iter().collect::<String>()),
+        ("of_chars" | "of_bytes", [Texts(none)]) if none.is_empty() => owned(""),
         ("runes", [Text(s)]) => Ok(Chars(s.chars().collect())),
         ("to_bytes", [Text(s)]) => Ok(Bytes(s.as_bytes().to_vec())),
         ("of_bytes", [Bytes(bytes)]) => owned(&String::from_utf8_lossy(bytes)),
         ("byte", [Text(s), Int(index)]) => Ok(Int(stop(strings::byte(s, int(*index)))?.into())),
-        ("pad_left", [Text(s), Int(width), Char(fill)]) => {
-            Ok(Text(strings::pad(s, int(*width), *fill, true)))
-        }
+        ("pad_left", [Text(s), Int(width), Char(fill)]) => owned(&strings::pad(s, int(*width), *fill, true)),
         ("pad_right", [Text(s), Int(width), Char(fill)]) => {
-            Ok(Text(strings::pad(s, int(*width), *fill, false)))
+            owned(&strings::pad(s, int(*width), *fill, false))
         }
         _ => Err(Stop::Unknown),
     }
@@ -143,7 +202,11 @@ fn number(operation: &str, args: &[Datum]) -> Result<Datum, Stop> {
         [Datum::Text(s), Datum::Int(bits)] => (s, int(*bits)),
         _ => return Err(Stop::Unknown),
     };
-    let integer = |bits, unsigned| Ok(Datum::Int(stop(parse::int(s, bits, unsigned))?));
+    let integer = |bits: u8, unsigned| {
+        let value = stop(parse::int(s, bits, unsigned))?;
+        let unused = 64 - u32::from(bits);
+        Ok(Datum::Int((value << unused) >> unused))
+    };
     match operation {
         "int8" => integer(8, false),
         "uint8" => integer(8, true),
@@ -185,6 +248,7 @@ fn file(operation: &str, args: &[Datum], world: &mut dyn World) -> Result<Datum,
         ("write_text", Some(Datum::Text(s))) => return write(s.as_bytes(), false),
         ("append_text", Some(Datum::Text(s))) => return write(s.as_bytes(), true),
         ("write_bytes", Some(Datum::Bytes(b))) => return write(b, false),
+        ("write_bytes", Some(Datum::Texts(none))) if none.is_empty() => return write(&[], false),
         ("exists", None) => return Ok(Datum::Bool(world.file_exists(path))),
         ("can_read", None) => return Ok(Datum::Bool(world.read_file(path).is_ok())),
         ("read_text" | "read_bytes", None) => {}
@@ -216,7 +280,7 @@ fn system(name: &str, args: &[Datum], state: &mut State, world: &mut dyn World) 
 
 #[cfg(test)]
 mod tests {
-    use super::Datum::{Bool, Bytes, Char, Chars, Float, Int, Text, Texts, Unit};
+    use super::Datum::{Bool, Bytes, Char, Chars, Float, Int, Texts, Unit};
     use super::*;
 
     /// One line of input, one file.
@@ -247,11 +311,27 @@ mod tests {
     }
 
     fn run(name: &str, args: &[Datum]) -> Result<Datum, Stop> {
-        call(name, args, &mut State::default(), &mut Small::default())
+        super::run(name, args, &mut State::default(), &mut Small::default())
     }
 
     fn text(s: &str) -> Datum {
-        Text(s.to_owned())
+        Datum::text(s)
+    }
+
+    #[test]
+    fn values_of_the_interpreter() {
+        let call =
+            |name: &str, args: &[Value]| call(name, args, &mut State::default(), &mut Small::default());
+        let bytes = call("string.to_bytes", &[Value::text("é")]).expect("bytes");
+        assert!(matches!(&bytes, Value::Array(b) if b.borrow()[0].int() == i64::from(0xc3_u8 as i8)));
+        assert!(matches!(call("string.of_bytes", &[bytes]), Ok(Value::Text(s)) if &*s == "é"));
+        assert!(
+            matches!(call("string.of_bytes", &[Value::array(vec![])]), Ok(Value::Text(s)) if s.is_empty())
+        );
+        assert!(
+            matches!(call("string.join", &[Value::text(","), Value::array(vec![])]), Ok(Value::Text(s)) if s.is_empty())
+        );
+        assert!(matches!(call("string.to_upper", &[Value::agg(0, vec![])]), Err(Stop::Unknown)));
     }
 
     #[test]
@@ -262,6 +342,7 @@ mod tests {
         assert_eq!(run("string.runes", &[text("é")]), Ok(Chars(vec!['é'])));
         assert_eq!(run("string.of_bytes", &[Bytes(vec![0xff, 65])]), Ok(text("\u{fffd}A")));
         assert_eq!(run("char.to_upper", &[Char('a')]), Ok(Char('A')));
+        assert_eq!(run("parse.uint8", &[text("255")]), Ok(Int(-1)));
         assert_eq!(run("parse.uint64", &[text("0xFFFFFFFFFFFFFFFF")]), Ok(Int(-1)));
         assert_eq!(run("parse.can_int", &[text("128"), Int(-8)]), Ok(Bool(false)));
         assert_eq!(run("bits.of_float32", &[Float(-0.0)]), Ok(Int(i64::from(i32::MIN))));
@@ -285,7 +366,7 @@ mod tests {
     #[test]
     fn the_world() {
         let (mut state, mut world) = (State::default(), Small { lines: vec!["one".into()], file: None });
-        let mut run = |name: &str, args: &[Datum]| call(name, args, &mut state, &mut world);
+        let mut run = |name: &str, args: &[Datum]| super::run(name, args, &mut state, &mut world);
         assert_eq!(run("console.next", &[]), Ok(Bool(true)));
         assert_eq!(run("console.line", &[]), Ok(text("one")));
         assert_eq!(run("console.next", &[]), Ok(Bool(false)));
