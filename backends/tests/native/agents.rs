@@ -160,7 +160,7 @@ fn the_plan_stands_in_the_mlir() {
     let answer = answer(&job);
     let text = String::from_utf8_lossy(&answer.files[0].1);
     for part in [
-        "gpu.launch_func  @kernels::@scale",
+        "gpu.launch_func  @scale::@scale",
         "clef.acquire = \"system\"",
         "clef.header = 5378 : i16",
         "clef.wait = [@clef.site.0]",
