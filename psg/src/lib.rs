@@ -31,6 +31,7 @@ pub mod builder;
 pub mod fold;
 pub mod graph;
 pub mod id;
+pub mod interp;
 pub mod intrinsics;
 pub mod job;
 pub mod kernel;
