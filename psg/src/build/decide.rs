@@ -100,10 +100,12 @@ impl<'p> Builder<'p> {
     fn bind_variants(&mut self, emit: &mut Emit<'p>, variants: &[usize], number: NodeId) {
         let Some((&first, rest)) = variants.split_first() else { return };
         let first = emit.cx.variants[first].clone();
-        for (i, (local, occ)) in first.binds.iter().enumerate() {
-            let places: Vec<Occ> = std::iter::once(*occ)
-                .chain(rest.iter().map(|v| emit.cx.variants[*v].binds.get(i).map_or(*occ, |b| b.1)))
-                .collect();
+        for (local, occ) in &first.binds {
+            let place = |v: &usize| {
+                let binds = &emit.cx.variants[*v].binds;
+                binds.iter().find(|(l, _)| l == local).map_or(*occ, |b| b.1)
+            };
+            let places: Vec<Occ> = std::iter::once(*occ).chain(rest.iter().map(place)).collect();
             if places.iter().all(|p| p == occ) {
                 let val = self.occ_val(emit, *occ);
                 self.bind(*local, val);

@@ -96,6 +96,10 @@ impl Make {
         ExprId(self.body.exprs.len() as u32 - 1)
     }
 
+    pub fn kind(&self, e: ExprId) -> &ExprKind {
+        &self.body[e].kind
+    }
+
     pub fn p(&mut self, kind: PatKind, ty: TyId) -> PatId {
         let span = self.span();
         self.body.pats.push(Pat { kind, ty, span });

@@ -1,6 +1,7 @@
 //! Construction from typed trees made by hand: what becomes of functions, closures and matches.
 
 mod make;
+mod patterns;
 
 use crate::graph::Psg;
 use crate::node::Op;
