@@ -85,7 +85,8 @@ pub struct Param {
     pub kind: u8,
     /// Bytes of the scalar or of one element.
     pub size: u8,
-    /// Bit 0: read, bit 1: written.
+    /// Bit 0: read, bit 1: written, bit 2: every element is written for certain when the whole buffer is given.
+    /// Adversarial memory judges races by this: a parameter that is only written must not have bit 0.
     pub effect: u8,
     pub reserved: u8,
 }
@@ -187,11 +188,17 @@ pub const ROUTE_VULKAN: u32 = 2;
 //   void clef_host_access(void* address, uint64_t bytes, uint32_t write, const Loc* loc);
 //       Only in programs built for adversarial memory: before each host access of a buffer's bytes.
 //   void clef_start(int argc, char** argv);  int clef_finish(int code);
-//       clef_finish waits for all pending work and reports kernels that stopped.
+//       clef_finish waits for all pending work and reports kernels that stopped; what it returns is the exit code.
+//   noreturn clef_exit(int code);               clef_finish, then the end of the process.
 
 // Functions that compiled code calls without an intrinsic's name. `Loc` is a trailing `const Loc*`:
 //
 //   void* clef_alloc(int64_t bytes);  void clef_free(void* p, int64_t bytes);      (never null; not zeroed)
+//       bytes of clef_free: as asked for, or another number with the same multiple of 16 above it (up to 1024).
+//   void* clef_realloc(void* p, int64_t old, int64_t new);
+//   void clef_free_deferred(void* object, void (*destructor)(void*));
+//       Runs destructor(object) now, or, from inside another such call, behind it: long chains without deep stacks.
+//   Heap* clef_heap(void);    the thread's free lists, for inlined allocation: see `memory`.
 //   noreturn clef_panic_bounds(int64_t index, int64_t length, Loc);
 //   noreturn clef_panic_divide(Loc);            noreturn clef_panic_match(Loc);
 //   noreturn clef_panic_step(Loc);              noreturn clef_panic_length(int64_t length, Loc);
@@ -228,3 +235,4 @@ pub struct Format {
 //
 // Symbols of the compiled program that the runtime reads where they exist:
 //   const char* const clef_files[]; const uint32_t clef_n_files;   names for Status::file
+//   const char clef_default_agents[];   "host" or "vulkan": who plays the GPU where CLEF_AGENTS does not say

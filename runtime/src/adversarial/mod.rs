@@ -17,9 +17,6 @@
 pub mod clocks;
 pub mod shadow;
 
-#[cfg(test)]
-mod tests;
-
 use crate::abi::{
     Dispatch, FLAG_BARRIER_BEFORE, FLAG_BARRIER_BEHIND, FLAG_CLEAN_HSA, FLAG_CLEAN_VULKAN, Loc, ROUTE_VULKAN,
 };
@@ -297,7 +294,10 @@ impl World {
     fn run(&mut self, number: usize, pending: &Pending) {
         let d = pending.dispatch;
         let (acquire, release) = if self.vulkan {
-            // Submission makes the host's writes visible; a barrier does the rest, in both directions.
+            // Semaphores carry what the other queue wrote; submission what the host wrote; a barrier does the rest.
+            for &(other, _) in pending.after.iter().filter(|(n, _)| lane::role(*n) != Role::Npu) {
+                self.shadows.barrier(other);
+            }
             let before = d.flags & FLAG_BARRIER_BEFORE != 0;
             if before {
                 self.shadows.barrier(number);
@@ -319,15 +319,6 @@ impl World {
                 "kernel `{name}` wrote its parameter {n}, which its effects say it only reads: a bug of the compiler"
             ));
         }
-        // Semaphores on Vulkan carry visibility: what has ended is written back for those that follow it.
-        if self.vulkan && !run.npu && self.followed(number) {
-            self.shadows.barrier(number);
-        }
-    }
-
-    /// Whether some pending packet of another queue follows this one.
-    fn followed(&self, number: usize) -> bool {
-        self.queues.values().any(|q| q.pending.iter().any(|p| p.after.iter().any(|(n, _)| *n == number)))
     }
 
     fn run_until(&mut self, number: usize, sequence: u64) {

@@ -1,7 +1,7 @@
 //! Every agent's own copy of each buffer.
 //!
-//! The host's copy is the memory that the program holds. Behind it is the main memory; GPU queues have a cache each,
-//! in front of one that they share; the NPU has none. A copy knows which of its bytes it has written and not yet
+//! The host's copy is the memory that the program holds. Behind it is the main memory; GPU queues have two caches each
+//! (of two compute units; every dispatch runs on one of them, at random), in front of one that all share; the NPU has none. A copy knows which of its bytes it has written and not yet
 //! passed on. Bytes move
 //!
 //! - host → memory: a clean; memory → host: after a wait (bytes that the host has not written);
@@ -21,6 +21,13 @@ use crate::buffers;
 use std::collections::BTreeMap;
 
 const LINE: usize = 64;
+/// Compute units of a queue.
+const UNITS: usize = 2;
+
+/// The numbers of a queue's compute units.
+fn units(queue: usize) -> std::ops::Range<usize> {
+    queue * UNITS..(queue + 1) * UNITS
+}
 
 /// A copy of a buffer; `dirty[i]` is 0xff where byte `i` was written and not passed on, else 0.
 #[derive(Default, Clone)]
@@ -59,7 +66,7 @@ struct Shadow {
     memory: Vec<u8>,
     host_dirty: Vec<u8>,
     shared: Cache,
-    queues: BTreeMap<usize, Cache>,
+    units: BTreeMap<usize, Cache>,
 }
 
 /// The copies of all buffers, by address.
@@ -88,12 +95,12 @@ unsafe fn host<'a>(start: usize, bytes: usize) -> &'a mut [u8] {
 impl Shadow {
     fn new(bytes: usize) -> Self {
         let shared = Cache::new(bytes);
-        Self { bytes, memory: vec![0; bytes], host_dirty: vec![0; bytes], shared, queues: BTreeMap::new() }
+        Self { bytes, memory: vec![0; bytes], host_dirty: vec![0; bytes], shared, units: BTreeMap::new() }
     }
 
-    fn queue(&mut self, number: usize) -> &mut Cache {
+    fn unit(&mut self, unit: usize) -> &mut Cache {
         let bytes = self.bytes;
-        self.queues.entry(number).or_insert_with(|| Cache::new(bytes))
+        self.units.entry(unit).or_insert_with(|| Cache::new(bytes))
     }
 
     /// The host's dirty bytes of a range go to memory.
@@ -111,6 +118,7 @@ impl Shadow {
         merge(&mut host[range.clone()], &self.memory[range.clone()], &self.host_dirty[range]);
     }
 
+    /// All caches of a queue look at what is behind them anew.
     fn acquire(&mut self, start: usize, queue: usize, scope: Scope) {
         if scope == Scope::System {
             // SAFETY: as above.
@@ -121,14 +129,17 @@ impl Shadow {
         }
         if scope >= Scope::Agent {
             let shared = std::mem::take(&mut self.shared);
-            self.queue(queue).refresh(&shared.data);
+            for unit in units(queue) {
+                self.unit(unit).refresh(&shared.data);
+            }
             self.shared = shared;
         }
     }
 
+    /// All caches of a queue pass on what they have written.
     fn release(&mut self, queue: usize, scope: Scope, range: std::ops::Range<usize>) {
-        if scope >= Scope::Agent {
-            if let Some(own) = self.queues.get_mut(&queue) {
+        for unit in units(queue) {
+            if let Some(own) = self.units.get_mut(&unit).filter(|_| scope >= Scope::Agent) {
                 let dirty = &mut own.dirty[range.clone()];
                 overlay(&mut self.shared.data[range.clone()], &own.data[range.clone()], dirty);
                 for (shared, own) in self.shared.dirty[range.clone()].iter_mut().zip(dirty.iter()) {
@@ -217,10 +228,10 @@ impl Shadows {
                 0 => shadow.clean(start, range),
                 1 => shadow.host_acquires(start, range),
                 _ => {
-                    let queues: Vec<usize> = shadow.queues.keys().copied().collect();
-                    if let Some(queue) = queues.get(random.below(queues.len())) {
+                    let units: Vec<usize> = shadow.units.keys().copied().collect();
+                    if let Some(unit) = units.get(random.below(units.len())) {
                         let scope = if random.one_in(2) { Scope::Agent } else { Scope::System };
-                        shadow.release(*queue, scope, range);
+                        shadow.release(unit / UNITS, scope, range);
                     }
                 }
             }
@@ -243,8 +254,9 @@ impl Shadows {
                 shadow.acquire(*start, run.queue, run.acquire);
             }
         }
+        let unit = run.queue * UNITS + random.below(UNITS);
         // SAFETY: the caller's promise.
-        let (mut views, mut args) = unsafe { self.views(run, dispatch, words, random) };
+        let (mut views, mut args) = unsafe { self.views(run.npu, unit, dispatch, words, random) };
         // SAFETY: as above.
         unsafe { call(dispatch, words, &mut views, &mut args) };
         if views.iter().any(|v| v.writes && !v.reads) {
@@ -271,7 +283,7 @@ impl Shadows {
             if !view.writes && view.written.iter().any(|w| *w != 0) {
                 wrong = wrong.or(Some(view.param));
             }
-            self.store(run, view);
+            self.store(run.npu, unit, view);
         }
         if !run.npu {
             for shadow in self.all.values_mut() {
@@ -282,13 +294,13 @@ impl Shadows {
     }
 
     /// What the kernel wrote becomes its agent's.
-    fn store(&mut self, run: &Run, view: &View) {
+    fn store(&mut self, npu: bool, unit: usize, view: &View) {
         let Some(shadow) = self.all.get_mut(&view.start) else { return };
-        if run.npu {
+        if npu {
             overlay(&mut shadow.memory, &view.now, &view.written);
             return;
         }
-        let cache = shadow.queue(run.queue);
+        let cache = shadow.unit(unit);
         overlay(&mut cache.data, &view.now, &view.written);
         for (dirty, written) in cache.dirty.iter_mut().zip(&view.written) {
             *dirty |= written;
@@ -298,7 +310,8 @@ impl Shadows {
     /// Copies of the buffers for one run, and the arguments (without addresses).
     unsafe fn views(
         &mut self,
-        run: &Run,
+        npu: bool,
+        unit: usize,
         dispatch: &Dispatch,
         words: &[u64],
         random: &mut Random,
@@ -336,10 +349,10 @@ impl Shadows {
             view.reads |= !view.writes;
             view.before = if !view.reads {
                 (0..shadow.bytes).map(|_| random.next() as u8).collect()
-            } else if run.npu {
+            } else if npu {
                 shadow.memory.clone()
             } else {
-                shadow.queue(run.queue).data.clone()
+                shadow.unit(unit).data.clone()
             };
             view.now.clone_from(&view.before);
         }
