@@ -5,6 +5,7 @@
 //! could make of its input and a list of [`diagnostic::Diagnostic`]s; none fails, none panics, none reads files.
 
 pub mod ast;
+pub mod check;
 pub mod codes;
 pub mod diagnostic;
 pub mod layout;
@@ -12,3 +13,4 @@ pub mod lex;
 pub mod parse;
 pub mod span;
 pub mod typed;
+pub mod typed_print;

@@ -1,0 +1,866 @@
+//! Declarations of the user's files, in order: functions, values, externs, modules, `open`, effects.
+
+use super::types::{Quantified, Ty, Want, Why};
+use super::{Checker, Cx, DefInfo, MatchOrigin, ModuleId, Value};
+use crate::ast::{self, Attribute, Binding, BindingHead, DeclKind, ExprKind as E, File, Lit, Pattern, PatternKind};
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+use crate::typed::{
+    Body, Def, DefId, DefKind, ExprId, ExprKind, Extern, ExternParam, FunParam, Function, KernelAttr, LocalId,
+    ParamEffect, ParamKind, PatKind, Type, TypeParamDef,
+};
+use ustr::Ustr;
+
+/// A definition whose body is inferred but not yet closed.
+pub(crate) struct OpenDef {
+    pub def: DefId,
+    pub cx: Cx,
+    pub ty: Ty,
+    /// The curried parameters, for functions.
+    pub params: Vec<LocalId>,
+    /// Its open variables may become type parameters.
+    pub general: bool,
+    pub span: Span,
+}
+
+impl<'a> Checker<'a> {
+    pub(crate) fn check_file(&mut self, file: &'a File, _is_last: bool) {
+        self.truncate_scopes(1);
+        if let Some(core) = self.module_at(&["Core"]) {
+            self.open_module(core);
+        }
+        self.enter_header(file);
+        self.check_decls(&file.decls);
+        self.module = ModuleId(0);
+    }
+
+    fn check_decls(&mut self, decls: &'a [ast::Decl]) {
+        for decl in decls {
+            self.check_decl(decl);
+        }
+    }
+
+    fn check_decl(&mut self, decl: &'a ast::Decl) {
+        match &decl.kind {
+            DeclKind::Open(path) => self.open_path(path),
+            DeclKind::Module { name, decls } => {
+                let outer = self.module;
+                let depth = self.scopes.len();
+                self.module = self.submodule(outer, name.name);
+                self.open_module(self.module);
+                self.check_decls(decls);
+                self.module = outer;
+                self.truncate_scopes(depth);
+            }
+            DeclKind::ModuleAlias { name, target } => self.module_alias(*name, target),
+            DeclKind::Let(group) => self.top_let(decl, group),
+            DeclKind::Types(group) => {
+                let ids = self.declare_types(group);
+                self.check_members(group, &ids);
+            }
+            DeclKind::Extern(e) => {
+                let def = self.declare_extern(e, &decl.attributes, decl.doc.as_ref());
+                let value = def.map_or(Value::Broken, Value::Def);
+                self.module_mut().values.insert(e.name.name, value);
+            }
+            DeclKind::Do(e) => self.top_effect(e),
+            DeclKind::Error => {}
+        }
+        self.types.clear();
+    }
+
+    pub(crate) fn open_path(&mut self, path: &ast::Path) {
+        let mut found = self.find_modules(&path.parts);
+        found.reverse();
+        if found.is_empty() && !self.in_library {
+            self.unknown_module(path);
+        }
+        for module in found {
+            self.open_module(module);
+        }
+    }
+
+    pub(crate) fn module_alias(&mut self, name: ast::Ident, target: &ast::Path) {
+        match self.find_modules(&target.parts).first() {
+            Some(&id) => {
+                self.module_mut().subs.insert(name.name, id);
+            }
+            None => self.unknown_module(target),
+        }
+    }
+
+    // --- attributes
+
+    pub(crate) fn attribute<'b>(&self, attributes: &'b [Attribute], name: &str) -> Option<&'b Attribute> {
+        attributes.iter().find(|a| {
+            a.path.last().is_some_and(|l| l.name == name || l.name.strip_suffix("Attribute") == Some(name))
+        })
+    }
+
+    pub(crate) fn has_attribute(&self, attributes: &[Attribute], name: &str) -> bool {
+        self.attribute(attributes, name).is_some()
+    }
+
+    /// The n-th unnamed argument of an attribute, a text.
+    pub(crate) fn attribute_text(&self, attributes: &[Attribute], name: &str, n: usize) -> Option<Ustr> {
+        let a = self.attribute(attributes, name)?;
+        text_of(&a.args.iter().filter(|x| x.name.is_none()).nth(n)?.value)
+    }
+
+    fn attribute_named(&self, attributes: &[Attribute], name: &str, key: &str) -> Option<Ustr> {
+        let a = self.attribute(attributes, name)?;
+        text_of(&a.args.iter().find(|x| x.name.is_some_and(|k| k.name == key))?.value)
+    }
+
+    fn kernel_attribute(&mut self, attributes: &[Attribute]) -> Option<KernelAttr> {
+        let a = self.attribute(attributes, "Kernel")?;
+        let Some(name) = self.attribute_text(attributes, "Kernel", 0) else {
+            self.diags.push(
+                Diagnostic::error(codes::BAD_KERNEL, a.span, "`Kernel` needs the kernel's name, a text literal")
+                    .help("write `[<Kernel(\"name\")>]`"),
+            );
+            return None;
+        };
+        let span = a.args.first().map_or(a.span, |x| x.value.span);
+        Some(KernelAttr { name, span, object: self.attribute_named(attributes, "Kernel", "Object") })
+    }
+
+    fn add_kernel(&mut self, def: DefId, kernel: KernelAttr) {
+        if let Some(&old) = self.kernels.get(&kernel.name) {
+            let mut d = Diagnostic::error(
+                codes::DUPLICATE_KERNEL,
+                kernel.span,
+                format!("two kernels are named `{}`", kernel.name),
+            )
+            .help("kernel names are unique in a program: rename one");
+            if let Some(k) = &self.defs[old.index()].kernel {
+                d = d.label(k.span, "first declared here");
+            }
+            self.diags.push(d);
+        }
+        self.kernels.insert(kernel.name, def);
+        self.defs[def.index()].kernel = Some(kernel);
+    }
+
+    // --- top-level functions and values
+
+    fn top_let(&mut self, decl: &'a ast::Decl, group: &'a ast::LetGroup) {
+        if !group.is_rec && group.bindings.len() == 1 {
+            if let Some(b) = group.bindings.first() {
+                self.top_binding(decl, b);
+            }
+            return;
+        }
+        let mut declared = Vec::new();
+        for b in &group.bindings {
+            let def = self.predeclare(decl, b);
+            declared.push(def);
+        }
+        let mut open = Vec::new();
+        for (b, slot) in group.bindings.iter().zip(declared) {
+            let Some((def, cx, ty)) = slot else {
+                self.top_binding(decl, b);
+                continue;
+            };
+            self.cx = cx;
+            self.types.level = 1;
+            if let Some(ty) = ty {
+                open.push(self.infer_binding(def, b, Some(ty)));
+            } else {
+                self.check_binding_body(def, b);
+            }
+        }
+        self.close_group(open);
+    }
+
+    /// Gives a function of a recursive group its name and a type to be found out, or its full signature where it has
+    /// type parameters and annotations. `None` for what cannot be recursive.
+    fn predeclare(&mut self, decl: &'a ast::Decl, b: &'a Binding) -> Option<(DefId, Cx, Option<Ty>)> {
+        let BindingHead::Name { name, type_params, params } = &b.head else { return None };
+        let attributes = attributes_of(decl, b);
+        if self.is_foreign(attributes) {
+            return None;
+        }
+        self.types.level = 1;
+        self.cx = Cx { is_inline: b.is_inline, ..Cx::default() };
+        self.declare_params(type_params);
+        let full = !type_params.is_empty() && b.ret.is_some() && params.iter().all(is_annotated);
+        let ty = if full {
+            let tys: Vec<Ty> = params.iter().map(|p| self.param_type(p)).collect();
+            let ret = b.ret.as_ref().map_or(self.types.known.error, |t| self.type_expr(t));
+            let ty = self.types.funs(&tys, ret);
+            self.types.zonk(ty)
+        } else {
+            self.types.fresh()
+        };
+        let def = self.define(decl, b, name.name, name.span);
+        self.def_info[def.index()].mono = (!full).then_some(ty);
+        if full {
+            self.defs[def.index()].ty = ty;
+            self.defs[def.index()].params = self.cx.params.clone();
+        }
+        self.module_mut().values.insert(name.name, Value::Def(def));
+        let cx = std::mem::take(&mut self.cx);
+        Some((def, cx, (!full).then_some(ty)))
+    }
+
+    fn define(&mut self, decl: &ast::Decl, b: &Binding, name: Ustr, span: Span) -> DefId {
+        let attributes = attributes_of(decl, b);
+        let arity = match &b.head {
+            BindingHead::Name { params, .. } => params.len() as u32,
+            _ => 0,
+        };
+        let def = Def {
+            path: self.qualified(name),
+            params: Vec::new(),
+            kind: DefKind::Value { body: Body::default(), is_mutable: b.is_mutable },
+            ty: self.types.known.error,
+            span,
+            is_inline: b.is_inline,
+            is_public: !b.is_private,
+            doc: decl.doc.clone(),
+            kernel: None,
+        };
+        let def = self.new_def(def, DefInfo { arity, ..DefInfo::default() });
+        if let Some(kernel) = self.kernel_attribute(attributes) {
+            self.add_kernel(def, kernel);
+        }
+        if let Some(a) = self.attribute(attributes, "EntryPoint") {
+            if let Some(old) = self.entry {
+                let old = self.defs[old.index()].span;
+                self.diags.push(
+                    Diagnostic::error(codes::BAD_ENTRY_POINT, a.span, "a program has one entry point")
+                        .label(old, "already declared here"),
+                );
+            }
+            self.entry = Some(def);
+        }
+        def
+    }
+
+    fn top_binding(&mut self, decl: &'a ast::Decl, b: &'a Binding) {
+        let attributes = attributes_of(decl, b);
+        if let Some(def) = self.declare_foreign(b, attributes, decl.doc.as_ref()) {
+            if let BindingHead::Name { name, .. } = &b.head {
+                self.module_mut().values.insert(name.name, Value::Def(def));
+            }
+            return;
+        }
+        self.types.level = 1;
+        self.cx = Cx { is_inline: b.is_inline, ..Cx::default() };
+        match &b.head {
+            BindingHead::Name { name, type_params, .. } => {
+                self.declare_params(type_params);
+                let def = self.define(decl, b, name.name, name.span);
+                let open = self.infer_binding(def, b, None);
+                self.close_group(vec![open]);
+                if self.has_attribute(attributes, "Literal") {
+                    self.def_info[def.index()].literal = self.literal_value(def);
+                }
+                self.module_mut().values.insert(name.name, Value::Def(def));
+            }
+            BindingHead::ActivePattern { cases, partial, span, .. } => {
+                let Some(first) = cases.first() else { return };
+                let def = self.define(decl, b, first.name, *span);
+                let open = self.infer_binding(def, b, None);
+                self.close_group(vec![open]);
+                self.add_active(Value::Def(def), cases, *partial);
+            }
+            BindingHead::Pattern(p) => self.top_pattern(decl, b, p),
+        }
+    }
+
+    /// `let (a, b) = e`: a hidden value, and one value for each name, taken out of it.
+    fn top_pattern(&mut self, decl: &'a ast::Decl, b: &'a Binding, pattern: &'a Pattern) {
+        let hidden = self.define(decl, b, Ustr::from("(pattern)"), pattern.span);
+        let open = self.infer_binding(hidden, b, None);
+        self.close_group(vec![open]);
+        let ty = self.defs[hidden.index()].ty;
+        let mut names = Vec::new();
+        pattern_names(pattern, &mut names);
+        for name in names {
+            if self.pattern_name_is_case(name) {
+                continue;
+            }
+            self.types.level = 1;
+            self.cx = Cx::default();
+            let mark = self.mark();
+            let whole = self.push(ExprKind::Def(hidden, Vec::new()), ty, pattern.span);
+            let pat = self.pattern(pattern, ty);
+            let Some(Value::Local(local)) = self.locals.get(&name.name).copied() else {
+                self.leave(mark);
+                continue;
+            };
+            self.leave(mark);
+            let body = self.local_expr(local, name.span);
+            let local_ty = self.ty(body);
+            let arms = vec![crate::typed::Arm { pat, guard: None, body }];
+            let root = self.push(ExprKind::Match { scrutinee: whole, arms }, local_ty, pattern.span);
+            self.cx.body.root = Some(root);
+            let def = self.define(decl, b, name.name, name.span);
+            let cx = std::mem::take(&mut self.cx);
+            let open =
+                OpenDef { def, cx, ty: local_ty, params: Vec::new(), general: false, span: name.span };
+            self.close_group(vec![open]);
+            self.module_mut().values.insert(name.name, Value::Def(def));
+        }
+        self.locals.clear();
+        self.trail.clear();
+    }
+
+    fn top_effect(&mut self, e: &'a ast::Expr) {
+        self.types.level = 1;
+        self.cx = Cx::default();
+        let name = Ustr::from(&format!("do@{}", self.inits.len()));
+        let def = Def {
+            path: self.qualified(name),
+            params: Vec::new(),
+            kind: DefKind::Value { body: Body::default(), is_mutable: false },
+            ty: self.types.known.unit,
+            span: e.span,
+            is_inline: false,
+            is_public: false,
+            doc: None,
+            kernel: None,
+        };
+        let def = self.new_def(def, DefInfo::default());
+        let root = self.statement(e);
+        self.cx.body.root = Some(root);
+        let ty = self.ty(root);
+        let cx = std::mem::take(&mut self.cx);
+        self.close_group(vec![OpenDef { def, cx, ty, params: Vec::new(), general: false, span: e.span }]);
+    }
+
+    /// Infers a binding's parameters and body in the current context.
+    fn infer_binding(&mut self, def: DefId, b: &'a Binding, expected: Option<Ty>) -> OpenDef {
+        let params: &'a [Pattern] = match &b.head {
+            BindingHead::Name { params, .. } | BindingHead::ActivePattern { params, .. } => params,
+            BindingHead::Pattern(_) => &[],
+        };
+        self.cx.is_kernel = self.defs[def.index()].kernel.is_some();
+        let mut expected = expected;
+        if self.entry == Some(def) && self.defs[def.index()].kind_is_value() && !params.is_empty() {
+            let main = self.entry_type(params);
+            if let Some(e) = expected {
+                let _ = self.types.unify(e, main);
+            }
+            expected = Some(main);
+        }
+        let general;
+        let (locals, ty);
+        if params.is_empty() {
+            let want = match (&b.ret, expected) {
+                (Some(t), _) => Want::new(self.type_expr(t), Why::Annotation(t.span)),
+                (None, Some(e)) => Want::new(e, Why::Nothing),
+                (None, None) => Want::ANY,
+            };
+            let root = self.expr(&b.body, want);
+            general = !b.is_mutable && is_syntactic_value(&b.body);
+            ty = self.ty(root);
+            if let (Some(e), Some(_)) = (expected, &b.ret) {
+                self.unify_at(e, ty, b.span, Why::Bound);
+            }
+            // A value that is a function is a function.
+            if let (ExprKind::Lambda { params, body }, false) = (&self.cx.body[root].kind, b.is_mutable) {
+                locals = params.clone();
+                self.cx.body.root = Some(*body);
+            } else {
+                locals = Vec::new();
+                self.cx.body.root = Some(root);
+            }
+        } else {
+            let (ps, root, fun) = self.function(params, b.ret.as_ref(), &b.body, expected);
+            general = true;
+            ty = fun;
+            locals = ps;
+            self.cx.body.root = Some(root);
+        }
+        let cx = std::mem::take(&mut self.cx);
+        OpenDef { def, cx, ty, params: locals, general, span: b.span }
+    }
+
+    fn entry_type(&mut self, params: &[Pattern]) -> Ty {
+        let known = self.types.known;
+        let args = match params {
+            [p] if matches!(strip(p).kind, PatternKind::Lit(Lit::Unit)) => known.unit,
+            _ => self.types.make(Type::Array(known.string)),
+        };
+        self.types.fun(args, known.int)
+    }
+
+    /// Checks the body of a definition whose signature is known.
+    pub(crate) fn check_binding_body(&mut self, def: DefId, b: &'a Binding) {
+        self.types.level = 1;
+        self.cx.is_inline = b.is_inline;
+        let ty = self.defs[def.index()].ty;
+        if self.cx.params.is_empty() && !self.defs[def.index()].params.is_empty() {
+            self.cx.params = self.defs[def.index()].params.clone();
+        }
+        let open = self.infer_binding(def, b, Some(ty));
+        self.close_group(vec![open]);
+    }
+
+    // --- closing
+
+    /// Solves what is left, generalises, closes all types, and stores the definitions.
+    pub(crate) fn close_group(&mut self, mut group: Vec<OpenDef>) {
+        for open in &mut group {
+            self.cx = std::mem::take(&mut open.cx);
+            self.solve_pending(true);
+            open.cx = std::mem::take(&mut self.cx);
+        }
+        self.types.level = 0;
+        let mut found = Quantified::default();
+        let mut general = true;
+        for open in &group {
+            general &= open.general;
+            self.types.collect(open.ty, &mut found);
+            for p in &open.cx.pending {
+                for &ty in &p.types() {
+                    self.types.collect(ty, &mut found);
+                }
+            }
+        }
+        if !general {
+            self.restrict(&group, &found);
+            found = Quantified::default();
+        }
+        let declared = group.iter().map(|o| o.cx.params.len()).max().unwrap_or(0);
+        self.types.close_over(&found, declared as u32);
+        for open in group {
+            self.store(open, &found, declared);
+        }
+        self.types.level = 1;
+    }
+
+    /// A value that may not be generic must have a type without open variables.
+    fn restrict(&mut self, group: &[OpenDef], found: &Quantified) {
+        if found.types.is_empty() {
+            return;
+        }
+        for open in group {
+            let shown = self.show(open.ty);
+            let name = self.defs[open.def.index()].path;
+            let name = name.rsplit('.').next().unwrap_or_default().to_owned();
+            self.diags.push(
+                Diagnostic::error(
+                    codes::VALUE_RESTRICTION,
+                    open.span,
+                    format!("the type of `{name}` is not fully known: `{shown}`"),
+                )
+                .note("a value that is computed cannot be generic")
+                .help(format!("write its type: `let {name} : .. = ..`, or make it a function with a parameter `()`")),
+            );
+        }
+    }
+
+    fn store(&mut self, open: OpenDef, found: &Quantified, declared: usize) {
+        let OpenDef { def, cx, ty, params, .. } = open;
+        self.cx = cx;
+        let mut type_params = self.cx.params.clone();
+        let mut taken: Vec<Ustr> = type_params.iter().map(|p| p.name).collect();
+        let quantified = found.types.len() + found.measures.len();
+        // Groups share their parameters, so that uses inside the group pass on their own.
+        if quantified > 0 {
+            while type_params.len() < declared {
+                type_params.push(TypeParamDef { name: fresh_name(&mut taken, 't'), kind: ParamKind::Type });
+            }
+        }
+        for _ in &found.types {
+            type_params.push(TypeParamDef { name: fresh_name(&mut taken, 'a'), kind: ParamKind::Type });
+        }
+        for _ in &found.measures {
+            type_params.push(TypeParamDef { name: fresh_name(&mut taken, 'u'), kind: ParamKind::Measure });
+        }
+        self.def_info[def.index()].mono = None;
+        if self.cx.is_inline {
+            self.store_constraints(def);
+        } else {
+            self.cx.pending.clear();
+        }
+        let own = self.own_args(&type_params);
+        for use_ in std::mem::take(&mut self.cx.own_uses) {
+            if let ExprKind::Def(_, args) = &mut self.cx.body.exprs[use_.index()].kind {
+                *args = own.clone();
+            }
+        }
+        let ty = self.types.zonk(ty);
+        self.close_body();
+        let body = std::mem::take(&mut self.cx.body);
+        let is_function = !params.is_empty();
+        let slot = &mut self.defs[def.index()];
+        slot.ty = ty;
+        slot.params = type_params;
+        let is_generic = !slot.params.is_empty();
+        if is_function {
+            let mut ret = ty;
+            let params = params
+                .into_iter()
+                .map(|local| {
+                    let l = &body.locals[local.index()];
+                    if let Type::Fun(_, to) = self.types.table.get(ret) {
+                        ret = *to;
+                    }
+                    FunParam { local, name: l.name, ty: l.ty, span: l.span }
+                })
+                .collect();
+            slot.kind = DefKind::Function(Function { params, ret, body });
+        } else {
+            let is_mutable = matches!(slot.kind, DefKind::Value { is_mutable: true, .. });
+            slot.kind = DefKind::Value { body, is_mutable };
+            if !is_generic && !self.in_library {
+                self.inits.push(def);
+            }
+        }
+        self.cx = Cx::default();
+    }
+
+    /// Closes every type of the current body and looks at what needs final types.
+    fn close_body(&mut self) {
+        let mut body = std::mem::take(&mut self.cx.body);
+        for e in &mut body.exprs {
+            e.ty = self.types.zonk(e.ty);
+            if let ExprKind::Def(_, args) = &mut e.kind {
+                args.iter_mut().for_each(|a| self.types.zonk_arg(a));
+            }
+        }
+        for p in &mut body.pats {
+            p.ty = self.types.zonk(p.ty);
+        }
+        for l in &mut body.locals {
+            l.ty = self.types.zonk(l.ty);
+        }
+        self.cx.body = body;
+        self.check_compared();
+        self.check_matches();
+        self.specialise_locals();
+    }
+
+    fn check_compared(&mut self) {
+        for (ty, span) in std::mem::take(&mut self.cx.compared) {
+            let ty = self.types.zonk(ty);
+            if self.holds_function(ty, 0) {
+                let shown = self.show(ty);
+                self.diags.push(
+                    Diagnostic::error(
+                        codes::NOT_COMPARABLE,
+                        span,
+                        format!("values of type `{shown}` cannot be compared: functions have no equality"),
+                    )
+                    .help("compare the parts that are not functions"),
+                );
+            }
+        }
+    }
+
+    fn holds_function(&self, ty: Ty, depth: u32) -> bool {
+        if depth > 8 {
+            return false;
+        }
+        match self.types.table.get(ty) {
+            Type::Fun(..) => true,
+            Type::Tuple(items) => items.iter().any(|&t| self.holds_function(t, depth + 1)),
+            Type::Array(t) => self.holds_function(*t, depth + 1),
+            Type::AnonRecord(fields) => fields.iter().any(|f| self.holds_function(f.1, depth + 1)),
+            Type::Named(_, args) => args.iter().any(|a| match a {
+                crate::typed::TypeArg::Type(t) => self.holds_function(*t, depth + 1),
+                _ => false,
+            }),
+            _ => false,
+        }
+    }
+
+    fn check_matches(&mut self) {
+        let matches = std::mem::take(&mut self.cx.matches);
+        if self.in_library {
+            return;
+        }
+        for (e, origin) in matches {
+            if origin != MatchOrigin::Made {
+                self.check_match(e, origin);
+            }
+        }
+    }
+
+    /// The constant that a `[<Literal>]` stands for in patterns.
+    fn literal_value(&self, def: DefId) -> Option<PatKind> {
+        let DefKind::Value { body, .. } = &self.defs[def.index()].kind else { return None };
+        Some(match &body[body.root?].kind {
+            ExprKind::Int(n) => PatKind::Int(*n),
+            ExprKind::Float(x) => PatKind::Float(*x),
+            ExprKind::String(s) => PatKind::String(*s),
+            ExprKind::Char(c) => PatKind::Char(*c),
+            ExprKind::Bool(b) => PatKind::Bool(*b),
+            _ => return None,
+        })
+    }
+
+    // --- externs and intrinsics
+
+    fn is_foreign(&self, attributes: &[Attribute]) -> bool {
+        ["Intrinsic", "FidelityExtern", "Extern", "DllImport"].iter().any(|n| self.has_attribute(attributes, n))
+    }
+
+    /// A `let` that is an intrinsic or an extern: its body is ignored.
+    pub(crate) fn declare_foreign(
+        &mut self,
+        b: &'a Binding,
+        attributes: &'a [Attribute],
+        doc: Option<&'a String>,
+    ) -> Option<DefId> {
+        if !self.is_foreign(attributes) {
+            return None;
+        }
+        let BindingHead::Name { name, type_params, params } = &b.head else { return None };
+        self.cx = Cx { rigid: true, ..Cx::default() };
+        self.declare_params(type_params);
+        if !params.iter().all(is_annotated) || b.ret.is_none() {
+            self.diags.push(
+                Diagnostic::error(
+                    codes::NEEDS_ANNOTATION,
+                    name.span,
+                    format!("the foreign function `{}` needs a type on each parameter and on its result", name.name),
+                )
+                .help("write `let f (x: int) : int = NativeDefault.zeroed ()`"),
+            );
+        }
+        let tys: Vec<Ty> = params
+            .iter()
+            .map(|p| {
+                let t = self.param_type(p);
+                self.types.zonk(t)
+            })
+            .collect();
+        let ret = match &b.ret {
+            Some(t) => self.type_expr(t),
+            None => self.types.known.error,
+        };
+        let ret = self.types.zonk(ret);
+        let ty = self.types.funs(&tys, ret);
+        let kind = if let Some(intrinsic) = self.attribute_text(attributes, "Intrinsic", 0) {
+            DefKind::Intrinsic { name: intrinsic, params: tys, ret }
+        } else {
+            let attr = if self.has_attribute(attributes, "FidelityExtern") { "FidelityExtern" } else { "Extern" };
+            let library = self.attribute_text(attributes, attr, 0);
+            let entry = self
+                .attribute_text(attributes, attr, 1)
+                .or_else(|| self.attribute_named(attributes, attr, "EntryPoint"))
+                .unwrap_or(name.name);
+            let library = self.extern_library(library, attributes, name.span);
+            let names = params.iter().map(|p| pattern_label(p));
+            let params = names.zip(&tys).map(|(name, &ty)| ExternParam { name, ty, effect: None }).collect();
+            DefKind::Extern(Extern { library, entry, params, ret })
+        };
+        let params = std::mem::take(&mut self.cx.params);
+        let arity = tys_len(&kind);
+        let def = Def {
+            path: self.qualified(name.name),
+            params,
+            kind,
+            ty,
+            span: name.span,
+            is_inline: false,
+            is_public: !b.is_private,
+            doc: doc.cloned(),
+            kernel: None,
+        };
+        Some(self.new_def(def, DefInfo { arity, ..DefInfo::default() }))
+    }
+
+    fn extern_library(&mut self, library: Option<Ustr>, attributes: &[Attribute], span: Span) -> Ustr {
+        library.unwrap_or_else(|| {
+            let span = attributes.first().map_or(span, |a| a.span);
+            self.diags.push(
+                Diagnostic::error(codes::BAD_ATTRIBUTE, span, "the foreign function's library is missing")
+                    .help("write `[<Extern(\"library\", EntryPoint = \"symbol\")>]`"),
+            );
+            Ustr::from("")
+        })
+    }
+
+    pub(crate) fn declare_extern(
+        &mut self,
+        e: &'a ast::ExternDecl,
+        attributes: &'a [Attribute],
+        doc: Option<&'a String>,
+    ) -> Option<DefId> {
+        let saved = std::mem::replace(&mut self.cx, Cx { rigid: true, ..Cx::default() });
+        let kernel = self.kernel_attribute(attributes);
+        let mut params = Vec::with_capacity(e.params.len());
+        for (n, p) in e.params.iter().enumerate() {
+            let ty = self.type_expr(&p.ty);
+            let ty = self.types.zonk(ty);
+            let name = p.name.map_or_else(|| Ustr::from(&format!("arg{n}")), |i| i.name);
+            let effect = if self.has_attribute(&p.attributes, "ReadsWrites") {
+                Some(ParamEffect::ReadsWrites)
+            } else {
+                match (self.has_attribute(&p.attributes, "Reads"), self.has_attribute(&p.attributes, "Writes")) {
+                    (true, true) => Some(ParamEffect::ReadsWrites),
+                    (true, false) => Some(ParamEffect::Reads),
+                    (false, true) => Some(ParamEffect::Writes),
+                    (false, false) => None,
+                }
+            };
+            params.push(ExternParam { name, ty, effect });
+        }
+        let ret = self.type_expr(&e.ret);
+        let ret = self.types.zonk(ret);
+        let mut tys: Vec<Ty> = params.iter().map(|p| p.ty).collect();
+        if tys.is_empty() {
+            tys.push(self.types.known.unit);
+        }
+        let ty = self.types.funs(&tys, ret);
+        let entry = self.attribute_named(attributes, "Extern", "EntryPoint");
+        let entry = entry.or_else(|| self.attribute_text(attributes, "FidelityExtern", 1)).unwrap_or(e.name.name);
+        let library = self
+            .attribute_text(attributes, "Extern", 0)
+            .or_else(|| self.attribute_text(attributes, "FidelityExtern", 0));
+        let library = match (&kernel, library) {
+            (Some(_), None) => Ustr::from(""),
+            (_, library) => self.extern_library(library, attributes, e.name.span),
+        };
+        if let Some(k) = &kernel
+            && k.object.is_none()
+        {
+            self.diags.push(
+                Diagnostic::error(codes::BAD_KERNEL, k.span, "a kernel without a body needs the file that holds it")
+                    .help(format!("write `[<Kernel(\"{}\", Object = \"file.hsaco\")>]`", k.name)),
+            );
+        }
+        let arity = tys.len() as u32;
+        let def = Def {
+            path: self.qualified(e.name.name),
+            params: std::mem::take(&mut self.cx.params),
+            kind: DefKind::Extern(Extern { library, entry, params, ret }),
+            ty,
+            span: e.name.span,
+            is_inline: false,
+            is_public: true,
+            doc: doc.cloned(),
+            kernel: None,
+        };
+        let def = self.new_def(def, DefInfo { arity, ..DefInfo::default() });
+        if let Some(kernel) = kernel {
+            self.add_kernel(def, kernel);
+        }
+        self.cx = saved;
+        Some(def)
+    }
+}
+
+impl Def {
+    fn kind_is_value(&self) -> bool {
+        matches!(self.kind, DefKind::Value { .. })
+    }
+}
+
+fn tys_len(kind: &DefKind) -> u32 {
+    match kind {
+        DefKind::Intrinsic { params, .. } => params.len() as u32,
+        DefKind::Extern(e) => e.params.len() as u32,
+        _ => 0,
+    }
+}
+
+fn attributes_of<'b>(decl: &'b ast::Decl, b: &'b Binding) -> &'b [Attribute] {
+    if b.attributes.is_empty() { &decl.attributes } else { &b.attributes }
+}
+
+fn text_of(e: &ast::Expr) -> Option<Ustr> {
+    match &e.kind {
+        E::Lit(Lit::String(s)) => Some(*s),
+        E::Paren(e) => text_of(e),
+        _ => None,
+    }
+}
+
+/// The next free name from a letter on: `a`, `b`, .. , `a1`.
+fn fresh_name(taken: &mut Vec<Ustr>, from: char) -> Ustr {
+    let letters = from..='z';
+    let plain = letters.map(String::from);
+    let numbered = (1..).map(|n| format!("{from}{n}"));
+    let name = plain.chain(numbered).map(|s| Ustr::from(&s)).find(|n| !taken.contains(n)).unwrap_or_default();
+    taken.push(name);
+    name
+}
+
+/// A pattern without parentheses.
+pub(crate) fn strip(p: &Pattern) -> &Pattern {
+    match &p.kind {
+        PatternKind::Paren(inner) => strip(inner),
+        _ => p,
+    }
+}
+
+/// A parameter whose type is fully written.
+pub(crate) fn is_annotated(p: &Pattern) -> bool {
+    match &strip(p).kind {
+        PatternKind::Typed(..) | PatternKind::Lit(Lit::Unit) => true,
+        PatternKind::Tuple(items) => items.iter().all(is_annotated),
+        _ => false,
+    }
+}
+
+/// The name by which a parameter is known outside.
+pub(crate) fn pattern_label(p: &Pattern) -> Ustr {
+    match &strip(p).kind {
+        PatternKind::Name(i) | PatternKind::As(_, i) => i.name,
+        PatternKind::Typed(inner, _) => pattern_label(inner),
+        _ => Ustr::from("_"),
+    }
+}
+
+/// Names that a pattern binds (or might: cases look the same).
+pub(crate) fn pattern_names(p: &Pattern, out: &mut Vec<ast::Ident>) {
+    use PatternKind as P;
+    match &p.kind {
+        P::Name(i) => out.push(*i),
+        P::As(inner, i) => {
+            pattern_names(inner, out);
+            out.push(*i);
+        }
+        P::Apply { args, .. } => args.iter().for_each(|a| pattern_names(a, out)),
+        P::ApplyNamed { fields, .. } => fields.iter().for_each(|(_, a)| pattern_names(a, out)),
+        P::Tuple(items) | P::List(items) | P::Array(items) => items.iter().for_each(|a| pattern_names(a, out)),
+        P::Paren(a) | P::Typed(a, _) => pattern_names(a, out),
+        P::Or(a, _) => pattern_names(a, out),
+        P::Cons(a, b) | P::And(a, b) => {
+            pattern_names(a, out);
+            pattern_names(b, out);
+        }
+        P::Record(fields) => fields.iter().for_each(|(_, a)| pattern_names(a, out)),
+        P::Wildcard | P::Lit(_) | P::Null | P::Error => {}
+    }
+}
+
+/// May a binding to this expression be generic? (Evaluating it has no effect and makes nothing mutable.)
+pub(crate) fn is_syntactic_value(e: &ast::Expr) -> bool {
+    match &e.kind {
+        E::Lit(_) | E::Name(_) | E::OpName(_) | E::Lambda { .. } | E::Function(_) => true,
+        E::Dot(e, _) | E::TypeApp(e, _) | E::Paren(e) | E::Typed(e, _) => is_syntactic_value(e),
+        E::Tuple(items) | E::List(items) => items.iter().all(is_syntactic_value),
+        E::Record(fields) => fields.iter().all(|f| is_syntactic_value(&f.1)),
+        E::App(f, args) => {
+            // A case applied to values is a value.
+            let name = match &f.kind {
+                E::Name(i) => Some(i.name),
+                E::Dot(_, i) => Some(i.name),
+                _ => None,
+            };
+            name.is_some_and(|n| n.starts_with(|c: char| c.is_uppercase())) && args.iter().all(is_syntactic_value)
+        }
+        _ => false,
+    }
+}
+
+/// An expression without parentheses.
+pub(crate) fn bare(e: &ast::Expr) -> &ast::Expr {
+    match &e.kind {
+        E::Paren(inner) => bare(inner),
+        _ => e,
+    }
+}
+
+/// Placeholder for readability where an id is needed before it exists.
+pub(crate) const NO_EXPR: ExprId = ExprId(u32::MAX);

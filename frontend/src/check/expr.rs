@@ -1,0 +1,969 @@
+//! Expressions: each is checked against what its place wants, so that a mismatch is told at the innermost place.
+
+use super::decls::{NO_EXPR, bare, is_syntactic_value, strip};
+use super::types::{Ty, Want, Why};
+use super::{Checker, LocalScheme, MatchOrigin, Value};
+use crate::ast::{self, Binding, BindingHead, ExprKind as E, Lit, Pattern, PatternKind};
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+use crate::typed::{self, ExprId, ExprKind, LocalId, Prim, Type, TypeArg};
+use smallvec::SmallVec;
+use ustr::Ustr;
+
+impl<'a> Checker<'a> {
+    /// Checks an expression; the result's type is unified with what is wanted, or an error was told.
+    pub(crate) fn expr(&mut self, e: &'a ast::Expr, want: Want) -> ExprId {
+        match want.why {
+            Why::Collect if !is_flow(e) => return self.collect(e),
+            Why::InSeq => return self.in_seq(e, want),
+            Why::InBuilder => return self.in_builder(e, want),
+            _ => {}
+        }
+        self.expr_by_kind(e, want)
+    }
+
+    /// Like [`Self::expr`], for forms that hand on how their parts are to be read.
+    pub(crate) fn expr_by_kind(&mut self, e: &'a ast::Expr, want: Want) -> ExprId {
+        let known = self.types.known;
+        match &e.kind {
+            E::Paren(inner) => self.expr(inner, want),
+            E::Lit(lit) => self.literal(lit, e.span, want),
+            E::Name(_) | E::OpName(_) | E::Dot(..) | E::TypeApp(..) => self.access(e, want),
+            E::App(f, args) => self.application(e, f, args, want),
+            E::Prefix(op, x) => self.prefix(op, x, e.span, want),
+            E::Infix(op, a, b) => self.infix(*op, a, b, e.span, want),
+            E::Index(base, args) => self.index(base, args, e.span, want),
+            E::Tuple(items) => self.tuple(items, e.span, want),
+            E::List(items) => self.list(items, e.span, want),
+            E::Array(items) => self.array(items, e.span, want),
+            E::Range { .. } => self.bare_range(e, want),
+            E::Comprehension { kind, body } => self.comprehension(*kind, body, e.span, want),
+            E::Record(fields) => self.record(fields, e.span, want),
+            E::With(base, fields) => self.with(base, fields, e.span, want),
+            E::AnonRecord(fields) => self.anon_record(fields, e.span, want),
+            E::Lambda { params, body } => self.lambda(params, body, e.span, want),
+            E::Function(arms) => self.function_arms(arms, e.span, want),
+            E::Match { scrutinee, arms } => self.match_(scrutinee, arms, e.span, want),
+            E::If { cond, then, otherwise } => self.if_(cond, then, otherwise.as_deref(), e.span, want),
+            E::Let { group, body } => {
+                let mark = self.mark();
+                let result = self.local_let(group, body, e.span, want);
+                self.leave(mark);
+                result
+            }
+            E::Seq(items) => self.seq(items, e.span, want),
+            E::ForTo { var, from, down, to, body } => {
+                let id = self.for_to(*var, from, *down, to, body, e.span);
+                self.coerce(id, want)
+            }
+            E::ForIn { pattern, source, body } => {
+                let id = self.for_in(pattern, source, body, e.span);
+                self.coerce(id, want)
+            }
+            E::While { cond, body } => {
+                let cond = self.plain(cond, Want::new(known.bool, Why::Condition));
+                let body = self.loop_body(body);
+                self.done(ExprKind::While { cond, body }, known.unit, e.span, want)
+            }
+            E::Assign(target, value) => {
+                let id = self.assign(target, value, e.span);
+                self.coerce(id, want)
+            }
+            E::Typed(inner, t) => {
+                let ty = self.type_expr(t);
+                let id = self.expr(inner, Want::new(ty, Why::Annotation(t.span)));
+                self.coerce(id, want)
+            }
+            E::Cast(inner, t) => self.cast(inner, t, e.span, want),
+            E::Computation { builder, body } => self.computation(builder, body, e.span, want),
+            E::LetBang { .. } | E::DoBang(_) | E::Return { .. } | E::Yield { .. } | E::MatchBang { .. } => {
+                self.collect_or_misplaced(e, want)
+            }
+            E::Lazy(inner) => self.lazy(inner, e.span, want),
+            E::Interpolated(parts) => self.interpolated(parts, e.span, want),
+            E::Assert(inner) => self.assert(inner, e.span, want),
+            E::Unsupported { form, inner } => {
+                self.outside(form, e.span);
+                if let Some(inner) = inner {
+                    let mark = self.mark();
+                    self.expr(inner, Want::ANY);
+                    self.leave(mark);
+                }
+                self.error_expr(e.span)
+            }
+            E::Error => self.error_expr(e.span),
+        }
+    }
+
+    /// Makes a node and fits it to its place.
+    pub(crate) fn done(&mut self, kind: ExprKind, ty: Ty, span: Span, want: Want) -> ExprId {
+        let id = self.push(kind, ty, span);
+        self.coerce(id, want)
+    }
+
+    /// Unifies a node's type with what is wanted; lists, arrays and the like become sequences where one is wanted.
+    pub(crate) fn coerce(&mut self, id: ExprId, want: Want) -> ExprId {
+        let Some(expected) = want.ty else { return id };
+        let found = self.ty(id);
+        if expected == found {
+            return id;
+        }
+        if let Some(as_seq) = self.as_sequence(id, expected) {
+            return as_seq;
+        }
+        let span = self.span(id);
+        self.unify_at(expected, found, span, want.why);
+        id
+    }
+
+    /// Unifies, and tells a mismatch at the place. True if the types fit.
+    pub(crate) fn unify_at(&mut self, expected: Ty, found: Ty, span: Span, why: Why) -> bool {
+        match self.types.unify(expected, found) {
+            Ok(()) => true,
+            Err(clash) => {
+                self.mismatch(expected, found, span, why, clash);
+                false
+            }
+        }
+    }
+
+    fn as_sequence(&mut self, id: ExprId, expected: Ty) -> Option<ExprId> {
+        let seq = self.core.seq?;
+        let Some(Type::Named(d, args)) = self.types.shape(expected) else { return None };
+        if *d != seq {
+            return None;
+        }
+        let args = args.clone();
+        let from = match self.types.shape(self.ty(id))? {
+            Type::Named(d, _) if Some(*d) == self.core.list => "seqOfList",
+            Type::Named(d, _) => match self.type_defs[d.index()].path.as_str() {
+                "Core.Map" => "seqOfMap",
+                "Core.Set" => "seqOfSet",
+                _ => return None,
+            },
+            Type::Array(_) => "seqOfArray",
+            Type::String => "seqOfString",
+            _ => return None,
+        };
+        let span = self.span(id);
+        let call = self.call_library(&["Core", "Syntax"], from, &[id], span)?;
+        let made = self.ty(call);
+        let wanted = self.types.make(Type::Named(seq, args));
+        self.unify_at(wanted, made, span, Why::Nothing);
+        Some(call)
+    }
+
+    /// A call of a library function that syntax stands for.
+    pub(crate) fn call_library(&mut self, path: &[&str], name: &str, args: &[ExprId], span: Span) -> Option<ExprId> {
+        let def = self.library_value(path, name)?;
+        let (callee, mut ty) = self.use_def(def, span);
+        for &arg in args {
+            let (p, r) = self.types.as_fun(ty)?;
+            let found = self.ty(arg);
+            let at = self.span(arg);
+            self.unify_at(p, found, at, Why::Nothing);
+            ty = r;
+        }
+        Some(self.push(ExprKind::App(callee, args.to_vec()), ty, span))
+    }
+
+    /// Like [`Self::call_library`], with an error where the library lacks the function.
+    pub(crate) fn call_syntax(&mut self, name: &str, args: &[ExprId], span: Span) -> ExprId {
+        match self.call_library(&["Core", "Syntax"], name, args, span) {
+            Some(id) => id,
+            None => {
+                self.diags.push(Diagnostic::error(
+                    codes::UNKNOWN_NAME,
+                    span,
+                    format!("the library does not define `Core.Syntax.{name}`, which this form needs"),
+                ));
+                self.error_expr(span)
+            }
+        }
+    }
+
+    // --- literals and aggregates
+
+    pub(crate) fn literal(&mut self, lit: &Lit, span: Span, want: Want) -> ExprId {
+        let known = self.types.known;
+        let (kind, ty) = match lit {
+            Lit::Unit => (ExprKind::Unit, known.unit),
+            Lit::Bool(b) => (ExprKind::Bool(*b), known.bool),
+            Lit::Char(c) => (ExprKind::Char(*c), known.char),
+            Lit::String(s) => (ExprKind::String(*s), known.string),
+            Lit::Bytes(bytes) => {
+                let byte = self.types.make(Type::Int(ast::IntKind::U8, Default::default()));
+                let items = bytes.iter().map(|&b| self.push(ExprKind::Int(i64::from(b)), byte, span)).collect();
+                let ty = self.types.make(Type::Array(byte));
+                (ExprKind::Array(items), ty)
+            }
+            Lit::Int { value, negative, kind, measure } => {
+                let m = measure.as_ref().map(|m| self.measure(m)).unwrap_or_default();
+                let ty = self.types.make(Type::Int(*kind, m));
+                (ExprKind::Int(int_bits(*value, *negative, *kind)), ty)
+            }
+            Lit::Float { value, kind, measure } => {
+                let m = measure.as_ref().map(|m| self.measure(m)).unwrap_or_default();
+                let ty = self.types.make(Type::Float(*kind, m));
+                (ExprKind::Float(*value), ty)
+            }
+        };
+        self.done(kind, ty, span, want)
+    }
+
+    fn tuple(&mut self, items: &'a [ast::Expr], span: Span, want: Want) -> ExprId {
+        let wanted: Option<Vec<Ty>> = want.ty.and_then(|t| match self.types.shape(t) {
+            Some(Type::Tuple(ts)) if ts.len() == items.len() => Some(ts.clone()),
+            _ => None,
+        });
+        let ids: Vec<ExprId> = items
+            .iter()
+            .enumerate()
+            .map(|(i, item)| {
+                let want = wanted.as_ref().map_or(Want::ANY, |w| Want::new(w[i], want.why));
+                self.expr(item, want)
+            })
+            .collect();
+        let tys = ids.iter().map(|&i| self.ty(i)).collect();
+        let ty = self.types.make(Type::Tuple(tys));
+        self.done(ExprKind::Tuple(ids), ty, span, want)
+    }
+
+    pub(crate) fn list_of(&mut self, element: Ty) -> Ty {
+        match self.core.list {
+            Some(list) => self.types.make(Type::Named(list, SmallVec::from_vec(vec![TypeArg::Type(element)]))),
+            None => self.types.known.error,
+        }
+    }
+
+    pub(crate) fn is_list(&self, ty: Ty) -> Option<Ty> {
+        match self.types.shape(ty) {
+            Some(Type::Named(d, args)) if Some(*d) == self.core.list => match args.first() {
+                Some(TypeArg::Type(t)) => Some(*t),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn element_want(&mut self, want: Want, is_list: bool) -> Option<Ty> {
+        let ty = want.ty?;
+        match self.types.shape(ty) {
+            Some(Type::Array(t)) if !is_list => Some(*t),
+            Some(Type::Named(d, args)) if (is_list && Some(*d) == self.core.list) || Some(*d) == self.core.seq => {
+                match args.first() {
+                    Some(TypeArg::Type(t)) => Some(*t),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn elements(&mut self, items: &'a [ast::Expr], element: Option<Ty>) -> (Vec<ExprId>, Ty) {
+        let given = element.is_some();
+        let element = element.unwrap_or_else(|| self.types.fresh());
+        let first = items.first().map_or(Span::default(), |i| i.span);
+        let ids = items
+            .iter()
+            .enumerate()
+            .map(|(n, i)| {
+                let why = if n == 0 || given { Why::Nothing } else { Why::Elements(first) };
+                self.expr(i, Want::new(element, why))
+            })
+            .collect();
+        (ids, element)
+    }
+
+    fn list(&mut self, items: &'a [ast::Expr], span: Span, want: Want) -> ExprId {
+        if let [only] = items
+            && let E::Range { .. } = &only.kind
+        {
+            return self.range_collection(only, ast::Collection::List, span, want);
+        }
+        let element = self.element_want(want, true);
+        let (ids, element) = self.elements(items, element);
+        let ty = self.list_of(element);
+        let mut list = self.push(ExprKind::Union { case: 0, fields: Vec::new() }, ty, span);
+        // The elements were evaluated left to right only if they stand so in the tree: cells nest to the right.
+        for id in ids.into_iter().rev() {
+            let at = self.span(id);
+            list = self.push(ExprKind::Union { case: 1, fields: vec![id, list] }, ty, at);
+        }
+        self.coerce(list, want)
+    }
+
+    fn array(&mut self, items: &'a [ast::Expr], span: Span, want: Want) -> ExprId {
+        if let [only] = items
+            && let E::Range { .. } = &only.kind
+        {
+            return self.range_collection(only, ast::Collection::Array, span, want);
+        }
+        let element = self.element_want(want, false);
+        let (ids, element) = self.elements(items, element);
+        let ty = self.types.make(Type::Array(element));
+        self.done(ExprKind::Array(ids), ty, span, want)
+    }
+
+    fn anon_record(&mut self, fields: &'a [(ast::Ident, ast::Expr)], span: Span, want: Want) -> ExprId {
+        let wanted = want.ty.and_then(|t| match self.types.shape(t) {
+            Some(Type::AnonRecord(fs)) => Some(fs.clone()),
+            _ => None,
+        });
+        let mut made: Vec<(Ustr, ExprId, u32)> = Vec::with_capacity(fields.len());
+        for (n, (name, value)) in fields.iter().enumerate() {
+            let w = wanted.as_ref().and_then(|w| w.iter().find(|f| f.0 == name.name)).map(|f| f.1);
+            let id = self.expr(value, w.map_or(Want::ANY, |t| Want::new(t, Why::Field(name.name))));
+            if made.iter().any(|m| m.0 == name.name) {
+                self.duplicate_field(*name);
+                continue;
+            }
+            made.push((name.name, id, n as u32));
+        }
+        made.sort_by_key(|m| m.0.as_str());
+        let ty = made.iter().map(|m| (m.0, self.ty(m.1))).collect();
+        let ty = self.types.make(Type::AnonRecord(ty));
+        let mut order: Vec<u32> = (0..made.len() as u32).collect();
+        order.sort_by_key(|&i| made[i as usize].2);
+        let fields = made.into_iter().map(|m| m.1).collect();
+        self.done(ExprKind::Record { fields, order }, ty, span, want)
+    }
+
+    fn duplicate_field(&mut self, name: ast::Ident) {
+        self.diags.push(Diagnostic::error(
+            codes::DUPLICATE,
+            name.span,
+            format!("the field `{}` is given twice", name.name),
+        ));
+    }
+
+    // --- control
+
+    fn if_(
+        &mut self,
+        cond: &'a ast::Expr,
+        then: &'a ast::Expr,
+        otherwise: Option<&'a ast::Expr>,
+        span: Span,
+        want: Want,
+    ) -> ExprId {
+        let known = self.types.known;
+        let cond = self.plain(cond, Want::new(known.bool, Why::Condition));
+        let Some(otherwise) = otherwise else {
+            let why = if matches!(want.why, Why::Collect) { want.why } else { Why::NoElse };
+            let then = self.branch(then, Want::new(known.unit, why));
+            let otherwise = self.unit(span);
+            return self.done(ExprKind::If { cond, then, otherwise }, known.unit, span, want);
+        };
+        let ty = want.ty.unwrap_or_else(|| self.types.fresh());
+        let keeps = want.ty.is_some() || matches!(want.why, Why::InBuilder | Why::InSeq);
+        let why = if keeps { want.why } else { Why::Nothing };
+        let then_id = self.branch(then, Want::new(ty, why));
+        let why = if keeps { want.why } else { Why::Branches(then.span) };
+        let otherwise = self.branch(otherwise, Want::new(ty, why));
+        self.push(ExprKind::If { cond, then: then_id, otherwise }, ty, span)
+    }
+
+    /// An expression with a scope of its own.
+    pub(crate) fn branch(&mut self, e: &'a ast::Expr, want: Want) -> ExprId {
+        let mark = self.mark();
+        let id = self.expr(e, want);
+        self.leave(mark);
+        id
+    }
+
+    /// An expression for its effect: its value should be unit.
+    pub(crate) fn statement(&mut self, e: &'a ast::Expr) -> ExprId {
+        let unit = self.types.known.unit;
+        let mark = self.mark();
+        let errors = self.diags.len();
+        // What a branch or a loop gives is told apart by its own parts.
+        let want = match &bare(e).kind {
+            E::If { otherwise: Some(_), .. } | E::Match { .. } | E::Let { .. } | E::Seq(_) => {
+                let fresh = self.types.fresh();
+                Want::new(fresh, Why::Statement)
+            }
+            _ => Want::ANY,
+        };
+        let id = self.expr(e, want);
+        self.leave(mark);
+        let ty = self.ty(id);
+        match self.types.shape(ty) {
+            None => {
+                let _ = self.types.unify(ty, unit);
+            }
+            Some(Type::Unit | Type::Error) => {}
+            Some(shape) if self.diags.len() == errors => {
+                let is_function = matches!(shape, Type::Fun(..));
+                let shown = self.show(ty);
+                let mut d = Diagnostic::warning(
+                    codes::VALUE_DROPPED,
+                    last_span(e),
+                    format!("the value of this expression, of type `{shown}`, is dropped"),
+                );
+                d = if is_function {
+                    d.help("an argument is missing, or pass it to `ignore`")
+                } else if matches!(&bare(e).kind, E::Infix(op, ..) if op.name == "=") {
+                    d.help("`=` compares; to assign a mutable variable write `<-`")
+                } else {
+                    d.help("pass it to `ignore` if that is meant: `expr |> ignore`")
+                };
+                self.diags.push(d);
+            }
+            Some(_) => {}
+        }
+        id
+    }
+
+    fn seq(&mut self, items: &'a [ast::Expr], span: Span, want: Want) -> ExprId {
+        let Some((last, front)) = items.split_last() else { return self.unit(span) };
+        let collects = matches!(want.why, Why::Collect);
+        let part = |c: &mut Self, e: &'a ast::Expr| if collects { c.branch(e, want) } else { c.statement(e) };
+        let mut ids: Vec<ExprId> = front.iter().map(|e| part(self, e)).collect();
+        let id = self.expr(last, want);
+        ids.push(id);
+        let ty = self.ty(id);
+        self.push(ExprKind::Seq(ids), ty, span)
+    }
+
+    fn match_(&mut self, scrutinee: &'a ast::Expr, arms: &'a [ast::Arm], span: Span, want: Want) -> ExprId {
+        let scrutinee = self.expr(scrutinee, Want::ANY);
+        self.match_on(scrutinee, arms, span, want)
+    }
+
+    pub(crate) fn match_on(&mut self, scrutinee: ExprId, arms: &'a [ast::Arm], span: Span, want: Want) -> ExprId {
+        let subject = self.ty(scrutinee);
+        let ty = want.ty.unwrap_or_else(|| self.types.fresh());
+        let first = arms.first().map_or(span, |a| a.body.span);
+        let mut out = Vec::with_capacity(arms.len());
+        for (n, arm) in arms.iter().enumerate() {
+            let mark = self.mark();
+            let pat = self.pattern(&arm.pattern, subject);
+            let bool_ = self.types.known.bool;
+            let guard = arm.guard.as_ref().map(|g| self.expr(g, Want::new(bool_, Why::Condition)));
+            let keeps = want.ty.is_some() || n == 0 || matches!(want.why, Why::InBuilder | Why::InSeq);
+            let why = if keeps { want.why } else { Why::Branches(first) };
+            let body = self.expr(&arm.body, Want::new(ty, why));
+            self.leave(mark);
+            out.push(typed::Arm { pat, guard, body });
+        }
+        let id = self.push(ExprKind::Match { scrutinee, arms: out }, ty, span);
+        self.cx.matches.push((id, MatchOrigin::Match));
+        id
+    }
+
+    fn function_arms(&mut self, arms: &'a [ast::Arm], span: Span, want: Want) -> ExprId {
+        let (from, to) = match want.ty.map(|t| self.types.as_fun(t)) {
+            Some(Some(parts)) => parts,
+            _ => (self.types.fresh(), self.types.fresh()),
+        };
+        self.cx.depth += 1;
+        let local = self.temp("arg", from, span);
+        let scrutinee = self.local_expr(local, span);
+        let body = self.match_on(scrutinee, arms, span, Want::new(to, Why::Nothing));
+        self.cx.depth -= 1;
+        let ty = self.types.fun(from, to);
+        self.done(ExprKind::Lambda { params: vec![local], body }, ty, span, want)
+    }
+
+    fn assert(&mut self, inner: &'a ast::Expr, span: Span, want: Want) -> ExprId {
+        let known = self.types.known;
+        let cond = self.expr(inner, Want::new(known.bool, Why::Condition));
+        let text = self.push(ExprKind::String(Ustr::from("assertion failed")), known.string, span);
+        let otherwise = self.push(ExprKind::Fail(text), known.unit, span);
+        let then = self.unit(span);
+        self.done(ExprKind::If { cond, then, otherwise }, known.unit, span, want)
+    }
+
+    fn cast(&mut self, inner: &'a ast::Expr, t: &'a ast::TypeExpr, span: Span, want: Want) -> ExprId {
+        let ty = self.type_expr(t);
+        let errors = self.diags.len();
+        let id = self.expr(inner, Want::ANY);
+        // An upcast to the same type does nothing; there is no other.
+        let found = self.ty(id);
+        let to_seq = self.as_sequence(id, ty);
+        if let Some(id) = to_seq {
+            return self.coerce(id, want);
+        }
+        if self.types.unify(ty, found).is_err() && self.diags.len() == errors {
+            self.outside("cast", span);
+            return self.error_expr(span);
+        }
+        self.coerce(id, want)
+    }
+
+    fn lazy(&mut self, inner: &'a ast::Expr, span: Span, want: Want) -> ExprId {
+        let unit = self.types.known.unit;
+        self.cx.depth += 1;
+        let local = self.temp("unit", unit, span);
+        let body = self.branch(inner, Want::ANY);
+        self.cx.depth -= 1;
+        let to = self.ty(body);
+        let ty = self.types.fun(unit, to);
+        let thunk = self.push(ExprKind::Lambda { params: vec![local], body }, ty, span);
+        match self.call_library(&["Core", "Lazy"], "create", &[thunk], span) {
+            Some(id) => self.coerce(id, want),
+            None => self.error_expr(span),
+        }
+    }
+
+    // --- functions
+
+    fn lambda(&mut self, params: &'a [Pattern], body: &'a ast::Expr, span: Span, want: Want) -> ExprId {
+        self.cx.depth += 1;
+        let wanted = want.ty.filter(|&t| !self.types.is_var(t));
+        let (locals, body, ty) = self.function(params, None, body, wanted);
+        self.cx.depth -= 1;
+        self.done(ExprKind::Lambda { params: locals, body }, ty, span, want)
+    }
+
+    /// Parameters and body of a function; names are in scope only within. Returns its type too.
+    pub(crate) fn function(
+        &mut self,
+        params: &'a [Pattern],
+        ret: Option<&'a ast::TypeExpr>,
+        body: &'a ast::Expr,
+        expected: Option<Ty>,
+    ) -> (Vec<LocalId>, ExprId, Ty) {
+        let mark = self.mark();
+        let mut rest = expected;
+        let mut locals = Vec::with_capacity(params.len());
+        let mut tys = Vec::with_capacity(params.len());
+        let mut opened = Vec::new();
+        for p in params {
+            let wanted = rest.and_then(|t| self.types.as_fun(t));
+            rest = wanted.map(|w| w.1);
+            let ty = self.param_type(p);
+            if let Some((from, _)) = wanted {
+                self.unify_at(from, ty, p.span, Why::Pattern(p.span));
+            }
+            tys.push(ty);
+            locals.push(self.bind_param(p, ty, &mut opened));
+        }
+        self.check_distinct(params);
+        let want = match (ret, rest) {
+            (Some(t), rest) => {
+                let ty = self.type_expr(t);
+                if let Some(rest) = rest {
+                    self.unify_at(rest, ty, t.span, Why::Nothing);
+                }
+                Want::new(ty, Why::Annotation(t.span))
+            }
+            (None, Some(rest)) => Want::new(rest, Why::Nothing),
+            (None, None) => Want::ANY,
+        };
+        let mut root = self.expr(body, want);
+        let ret = want.ty.unwrap_or_else(|| self.ty(root));
+        for (local, pat, span) in opened.into_iter().rev() {
+            root = self.open_pattern(local, pat, root, span);
+        }
+        self.leave(mark);
+        let ty = self.types.funs(&tys, ret);
+        (locals, root, ty)
+    }
+
+    fn open_pattern(&mut self, local: LocalId, pat: typed::PatId, body: ExprId, span: Span) -> ExprId {
+        let scrutinee = self.local_expr(local, span);
+        let ty = self.ty(body);
+        let arms = vec![typed::Arm { pat, guard: None, body }];
+        let id = self.push(ExprKind::Match { scrutinee, arms }, ty, span);
+        self.cx.matches.push((id, MatchOrigin::Binding));
+        id
+    }
+
+    fn check_distinct(&mut self, params: &[Pattern]) {
+        if params.len() < 2 {
+            return;
+        }
+        let mut names = Vec::new();
+        params.iter().for_each(|p| super::decls::pattern_names(p, &mut names));
+        for (n, name) in names.iter().enumerate() {
+            if names[..n].iter().any(|o| o.name == name.name) && !self.pattern_name_is_case(*name) {
+                self.diags.push(Diagnostic::error(
+                    codes::DUPLICATE,
+                    name.span,
+                    format!("two parameters are named `{}`", name.name),
+                ));
+            }
+        }
+    }
+
+    /// A parameter's type, as far as it is written.
+    pub(crate) fn param_type(&mut self, p: &Pattern) -> Ty {
+        match &strip(p).kind {
+            PatternKind::Typed(_, t) => self.type_expr(t),
+            PatternKind::Lit(Lit::Unit) => self.types.known.unit,
+            PatternKind::Tuple(items) => {
+                let items = items.iter().map(|i| self.param_type(i)).collect();
+                self.types.make(Type::Tuple(items))
+            }
+            _ => self.types.fresh(),
+        }
+    }
+
+    /// Binds a parameter; a pattern that is more than a name is put into `opened`.
+    fn bind_param(
+        &mut self,
+        p: &'a Pattern,
+        ty: Ty,
+        opened: &mut Vec<(LocalId, typed::PatId, Span)>,
+    ) -> LocalId {
+        let inner = strip(p);
+        let inner = match &inner.kind {
+            PatternKind::Typed(inner, _) => strip(inner),
+            _ => inner,
+        };
+        match &inner.kind {
+            PatternKind::Name(i) if !self.pattern_name_is_case(*i) => {
+                let local = self.new_local(i.name, ty, false, i.span);
+                self.bind_name(i.name, Value::Local(local));
+                local
+            }
+            PatternKind::Wildcard | PatternKind::Lit(Lit::Unit) => self.temp("_", ty, p.span),
+            _ => {
+                let local = self.temp("arg", ty, p.span);
+                let pat = self.pattern(inner, ty);
+                opened.push((local, pat, p.span));
+                local
+            }
+        }
+    }
+
+    // --- local definitions
+
+    fn local_let(&mut self, group: &'a ast::LetGroup, body: &'a ast::Expr, span: Span, want: Want) -> ExprId {
+        if group.is_rec || group.bindings.len() > 1 {
+            return self.local_rec(group, body, span, want);
+        }
+        let Some(b) = group.bindings.first() else { return self.expr(body, want) };
+        match &b.head {
+            BindingHead::Name { name, params, .. } if params.is_empty() => {
+                self.local_value(b, *name, body, span, want)
+            }
+            BindingHead::Pattern(p) => self.local_pattern(b, p, body, span, want),
+            BindingHead::Name { .. } | BindingHead::ActivePattern { .. } => self.local_rec(group, body, span, want),
+        }
+    }
+
+    fn binding_want(&mut self, b: &'a Binding) -> Want {
+        match &b.ret {
+            Some(t) => Want::new(self.type_expr(t), Why::Annotation(t.span)),
+            None => Want::ANY,
+        }
+    }
+
+    fn local_value(
+        &mut self,
+        b: &'a Binding,
+        name: ast::Ident,
+        body: &'a ast::Expr,
+        span: Span,
+        want: Want,
+    ) -> ExprId {
+        let general = !b.is_mutable && is_syntactic_value(&b.body);
+        self.types.level += u32::from(general);
+        let first_pending = self.cx.pending.len();
+        let value_want = self.binding_want(b);
+        let value = self.branch(&b.body, value_want);
+        let ty = self.ty(value);
+        let scheme = if general { self.generalise(ty, first_pending) } else { None };
+        let local = self.new_local(name.name, ty, b.is_mutable, name.span);
+        if let Some(scheme) = scheme {
+            self.cx.schemes.insert(local, scheme);
+        }
+        if let Some(element) = self.address_element(value) {
+            self.cx.address_of.insert(local, element);
+        }
+        if name.name != "_" {
+            self.bind_name(name.name, Value::Local(local));
+        }
+        let body_id = self.expr(body, want);
+        let body_id = if b.is_use { self.dispose_after(local, body_id, b.span) } else { body_id };
+        let ty = self.ty(body_id);
+        self.push(ExprKind::Let { local, value, body: body_id }, ty, span)
+    }
+
+    /// Leaves the level of a generic binding; its type's own variables become parameters, unless an open operator
+    /// constraint holds them.
+    fn generalise(&mut self, ty: Ty, first_pending: usize) -> Option<LocalScheme> {
+        self.types.level -= 1;
+        if self.cx.pending.len() > first_pending {
+            self.solve_pending(false);
+            let level = self.types.level;
+            for n in 0..self.cx.pending.len() {
+                for ty in self.cx.pending[n].types() {
+                    self.types.lower(ty, level, None);
+                }
+            }
+        }
+        let (first, kinds) = self.types.generalise_local(ty);
+        (!kinds.is_empty()).then_some(LocalScheme { first, kinds, ty })
+    }
+
+    fn local_pattern(
+        &mut self,
+        b: &'a Binding,
+        p: &'a Pattern,
+        body: &'a ast::Expr,
+        span: Span,
+        want: Want,
+    ) -> ExprId {
+        let mut value_want = self.binding_want(b);
+        if value_want.ty.is_none() && matches!(strip(p).kind, PatternKind::Typed(..) | PatternKind::Tuple(_)) {
+            let ty = self.param_type(p);
+            value_want = Want::new(ty, Why::Pattern(p.span));
+        }
+        let scrutinee = self.branch(&b.body, value_want);
+        let ty = self.ty(scrutinee);
+        let first_local = self.cx.body.locals.len();
+        let pat = self.pattern(p, ty);
+        if b.is_mutable {
+            for l in &mut self.cx.body.locals[first_local..] {
+                l.is_mutable = true;
+            }
+        }
+        let body = self.expr(body, want);
+        let ty = self.ty(body);
+        let id = self.push(ExprKind::Match { scrutinee, arms: vec![typed::Arm { pat, guard: None, body }] }, ty, span);
+        self.cx.matches.push((id, MatchOrigin::Binding));
+        id
+    }
+
+    /// Local functions, recursive or not, and active patterns.
+    fn local_rec(&mut self, group: &'a ast::LetGroup, body: &'a ast::Expr, span: Span, want: Want) -> ExprId {
+        self.types.level += 1;
+        let first_pending = self.cx.pending.len();
+        let mut locals = Vec::with_capacity(group.bindings.len());
+        let outer_names = self.mark();
+        for b in &group.bindings {
+            let (name, at) = match &b.head {
+                BindingHead::Name { name, .. } => (name.name, name.span),
+                BindingHead::ActivePattern { cases, span, .. } => {
+                    (cases.first().map_or(Ustr::from("_"), |c| c.name), *span)
+                }
+                BindingHead::Pattern(p) => (Ustr::from("_"), p.span),
+            };
+            let ty = self.types.fresh();
+            let local = self.new_local(name, ty, b.is_mutable, at);
+            if group.is_rec {
+                self.bind_name(name, Value::Local(local));
+            }
+            locals.push((local, ty));
+        }
+        let mut bindings = Vec::with_capacity(locals.len());
+        for (b, &(local, ty)) in group.bindings.iter().zip(&locals) {
+            let saved = self.cx.type_vars.clone();
+            if let BindingHead::Name { type_params, .. } = &b.head {
+                // A local function's own type variables are found by inference.
+                for p in type_params {
+                    let var = if p.is_measure {
+                        super::tyexpr::NamedVar::Measure(self.types.fresh_measure(false))
+                    } else {
+                        super::tyexpr::NamedVar::Type(self.types.fresh())
+                    };
+                    self.cx.type_vars.insert(p.name.name, var);
+                }
+            }
+            let value = self.local_function(b, ty);
+            self.cx.type_vars = saved;
+            bindings.push((local, value));
+        }
+        let all: Vec<Ty> = locals.iter().map(|l| l.1).collect();
+        let whole = if let [one] = all.as_slice() { *one } else { self.types.make(Type::Tuple(all)) };
+        if let Some(scheme) = self.generalise(whole, first_pending) {
+            for &(local, ty) in &locals {
+                self.cx.schemes.insert(local, LocalScheme { ty, ..scheme.clone() });
+            }
+        }
+        self.leave(outer_names);
+        for (b, &(local, _)) in group.bindings.iter().zip(&locals) {
+            match &b.head {
+                BindingHead::Name { name, .. } => self.bind_name(name.name, Value::Local(local)),
+                BindingHead::ActivePattern { cases, partial, .. } => {
+                    let index = self.actives.len() as u32;
+                    let names = cases.iter().map(|c| c.name).collect();
+                    self.actives.push(super::Active {
+                        function: Value::Local(local),
+                        cases: names,
+                        partial: *partial,
+                    });
+                    for (n, c) in cases.iter().enumerate() {
+                        self.bind_name(c.name, Value::Active(index, n as u32));
+                    }
+                }
+                BindingHead::Pattern(_) => {}
+            }
+        }
+        let body = self.expr(body, want);
+        let ty = self.ty(body);
+        self.push(ExprKind::LetRec { bindings, body }, ty, span)
+    }
+
+    fn local_function(&mut self, b: &'a Binding, ty: Ty) -> ExprId {
+        let params: &'a [Pattern] = match &b.head {
+            BindingHead::Name { params, .. } | BindingHead::ActivePattern { params, .. } => params,
+            BindingHead::Pattern(_) => &[],
+        };
+        if params.is_empty() {
+            let want = self.binding_want(b);
+            let id = self.branch(&b.body, want);
+            let found = self.ty(id);
+            self.unify_at(ty, found, b.span, Why::Bound);
+            if !matches!(self.cx.body[id].kind, ExprKind::Lambda { .. } | ExprKind::Error) {
+                self.diags.push(
+                    Diagnostic::error(codes::MISPLACED, b.span, "only functions can be recursive with `let rec`")
+                        .help("give it a parameter, for example `()`"),
+                );
+            }
+            return id;
+        }
+        self.cx.depth += 1;
+        // Uses in a recursive function's own body fix its type before the end: start from the shape.
+        let (locals, body, fun) = self.function(params, b.ret.as_ref(), &b.body, Some(ty));
+        self.cx.depth -= 1;
+        self.push(ExprKind::Lambda { params: locals, body }, fun, b.span)
+    }
+
+    /// `use x = e in body`: `x.Dispose()` after the body.
+    fn dispose_after(&mut self, local: LocalId, body: ExprId, span: Span) -> ExprId {
+        let receiver = self.local_expr(local, span);
+        let ident = ast::Ident { name: Ustr::from("Dispose"), span };
+        let errors = self.diags.len();
+        let Some(callee) = self.member(receiver, ident, span) else {
+            self.diags.truncate(errors);
+            return body;
+        };
+        let unit = self.unit(span);
+        let unit_ty = self.types.known.unit;
+        let end = self.push(ExprKind::App(callee, vec![unit]), unit_ty, span);
+        let ty = self.ty(body);
+        let result = self.temp("result", ty, span);
+        let value = self.local_expr(result, span);
+        let after = self.push(ExprKind::Seq(vec![end, value]), ty, span);
+        self.push(ExprKind::Let { local: result, value: body, body: after }, ty, span)
+    }
+
+    // --- assignment
+
+    fn assign(&mut self, target: &'a ast::Expr, value: &'a ast::Expr, span: Span) -> ExprId {
+        let unit = self.types.known.unit;
+        if let E::Index(base, args) = &bare(target).kind {
+            return self.assign_index(base, args, value, span);
+        }
+        let place = self.access_for_assign(target);
+        let ty = self.ty(place);
+        let value_id = self.expr(value, Want::new(ty, Why::Assigned(target.span)));
+        let kind = match self.cx.body[place].kind.clone() {
+            ExprKind::Local(local) => {
+                let l = &self.cx.body.locals[local.index()];
+                if !l.is_mutable {
+                    let (name, at) = (l.name, l.span);
+                    self.not_mutable(name.as_str(), target.span, Some(at));
+                }
+                ExprKind::Assign(local, value_id)
+            }
+            ExprKind::Def(def, _) => {
+                let d = &self.defs[def.index()];
+                if !matches!(d.kind, typed::DefKind::Value { is_mutable: true, .. }) {
+                    let (name, at) = (d.path, d.span);
+                    let short = name.rsplit('.').next().unwrap_or_default().to_owned();
+                    self.not_mutable(&short, target.span, Some(at));
+                }
+                ExprKind::AssignDef(def, value_id)
+            }
+            ExprKind::Field(base, index) => {
+                if let Some((name, false)) = self.field_mutability(base, index) {
+                    self.diags.push(
+                        Diagnostic::error(
+                            codes::NOT_MUTABLE,
+                            target.span,
+                            format!("the field `{name}` is not mutable"),
+                        )
+                        .help(format!(
+                            "declare it `mutable {name}`, or copy the record: `{{ r with {name} = .. }}`"
+                        )),
+                    );
+                }
+                ExprKind::AssignField(base, index, value_id)
+            }
+            ExprKind::Error => ExprKind::Error,
+            _ => {
+                self.diags.push(
+                    Diagnostic::error(codes::NOT_MUTABLE, target.span, "this cannot be assigned")
+                        .help("assign a `mutable` variable or field, or an element of an array or buffer"),
+                );
+                ExprKind::Error
+            }
+        };
+        self.push(kind, unit, span)
+    }
+
+    fn not_mutable(&mut self, name: &str, span: Span, declared: Option<Span>) {
+        let mut d = Diagnostic::error(codes::NOT_MUTABLE, span, format!("`{name}` is not mutable"))
+            .help(format!("declare it `let mutable {name} = ..`"));
+        if let Some(at) = declared {
+            d = d.label(at, "declared here");
+        }
+        self.diags.push(d);
+    }
+
+    fn field_mutability(&self, base: ExprId, index: u32) -> Option<(Ustr, bool)> {
+        match self.types.shape(self.ty(base))? {
+            Type::Named(d, _) => match &self.type_defs[d.index()].kind {
+                typed::TypeDefKind::Record(fs) | typed::TypeDefKind::Class(fs) => {
+                    fs.get(index as usize).map(|f| (f.name, f.is_mutable))
+                }
+                _ => None,
+            },
+            Type::AnonRecord(fs) => fs.get(index as usize).map(|f| (f.0, false)),
+            _ => None,
+        }
+    }
+
+    /// A primitive operation with a type of its own.
+    pub(crate) fn prim(&mut self, prim: Prim, args: Vec<ExprId>, ty: Ty, span: Span) -> ExprId {
+        debug_assert!(!args.contains(&NO_EXPR));
+        self.push(ExprKind::Prim(prim, args), ty, span)
+    }
+}
+
+/// Two's complement bits, sign-extended from the literal's width.
+pub(crate) fn int_bits(value: u64, negative: bool, kind: ast::IntKind) -> i64 {
+    use ast::IntKind as K;
+    let v = if negative { value.wrapping_neg() } else { value };
+    match kind {
+        K::I8 => i64::from(v as i8),
+        K::U8 => i64::from(v as u8),
+        K::I16 => i64::from(v as i16),
+        K::U16 => i64::from(v as u16),
+        K::I32 => i64::from(v as i32),
+        K::U32 => i64::from(v as u32),
+        K::I64 | K::U64 | K::ISize | K::USize => v as i64,
+    }
+}
+
+/// The place that gives a block's value.
+fn last_span(e: &ast::Expr) -> Span {
+    match &e.kind {
+        E::Seq(items) => items.last().map_or(e.span, last_span),
+        E::Let { body, .. } => last_span(body),
+        E::Paren(e) => last_span(e),
+        _ => e.span,
+    }
+}
+
+/// Forms that only lead to parts of a comprehension.
+fn is_flow(e: &ast::Expr) -> bool {
+    match &e.kind {
+        E::Paren(inner) => is_flow(inner),
+        E::Seq(_)
+        | E::Let { .. }
+        | E::If { .. }
+        | E::Match { .. }
+        | E::ForIn { .. }
+        | E::ForTo { .. }
+        | E::While { .. } => true,
+        _ => false,
+    }
+}
