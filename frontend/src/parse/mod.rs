@@ -8,6 +8,7 @@
 //! The offside rule lives in [`Ctx`]: the column at which a block's lines begin, and the column that a nested block
 //! must be right of.
 
+mod bracket;
 mod decl;
 mod expr;
 mod flow;
