@@ -25,9 +25,12 @@
 //! A graph that [`verify`] accepts lowers without panic. Facts live in side tables by id. Any stage can be printed and
 //! the printing is deterministic.
 
+pub mod audit;
 pub mod bounds;
 pub mod build;
 pub mod builder;
+pub mod certify;
+pub mod fences;
 pub mod fold;
 pub mod graph;
 pub mod id;
@@ -37,6 +40,7 @@ pub mod job;
 pub mod kernel;
 pub mod node;
 pub mod plan;
+pub mod skeleton;
 pub mod text;
 pub mod ty;
 pub mod verify;

@@ -1,0 +1,244 @@
+//! The independent checker: accepts a fence plan, or names a handoff that it leaves broken.
+//!
+//! It takes from the graph's skeleton what the program does, flattens that into basic blocks, and runs the plan on it
+//! as the hardware would: each pending access carries what is known of it, where ([`trail`]), to a fixpoint over the
+//! blocks ([`blocks`]). Handoffs are worked out again, not read from the plan; one that the plan does not list is a
+//! rejection too.
+//!
+//! Shares with `fences` only the types of [`crate::plan`] and the skeleton. So what it does *not* check is whether the
+//! skeleton is right: provenance and kernel effects are held to account by adversarial runs instead.
+
+mod blocks;
+#[cfg(test)]
+mod tests;
+mod trail;
+
+use crate::graph::Psg;
+use crate::id::NodeId;
+use crate::kernel::KernelFacts;
+use crate::plan::{AccessKind, Context, FencePlan};
+use crate::skeleton::{Skeleton, extract};
+use blocks::{Graph, Op};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
+use std::fmt;
+use trail::{Orders, Trails};
+
+/// Why a plan is refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rejection {
+    /// The handoff's place in the plan's list; none where it is not listed, or where the plan is malformed.
+    pub handoff: Option<u32>,
+    pub reason: String,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.handoff {
+            Some(h) => write!(f, "handoff #{h}: {}", self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
+/// Checks a plan against the program.
+pub fn check(psg: &Psg, kernels: &KernelFacts, plan: &FencePlan) -> Result<(), Rejection> {
+    // Which agent an extern runs on is the project's choice, not the graph's: the plan says what it assumed.
+    let mut agents = BTreeMap::new();
+    for access in &plan.accesses {
+        if let (AccessKind::Extern(x), Some(agent)) = (&access.what, agent_name(access.context)) {
+            if let Some(x) = psg.externs.get(*x) {
+                agents.insert(x.entry.to_string(), agent.to_owned());
+            }
+        }
+    }
+    let work = || check_skeleton(&extract::extract(psg, kernels, &agents), plan);
+    // A large stack, for deeply nested programs.
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(512 << 20).spawn_scoped(scope, work);
+        match thread.map(|t| t.join()) {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(why) => Err(Rejection { handoff: None, reason: format!("no thread for the checker: {why}") }),
+        }
+    })
+}
+
+fn agent_name(context: Context) -> Option<&'static str> {
+    match context {
+        Context::Cpu => None,
+        Context::Gpu { .. } => Some("GPU"),
+        Context::Npu => Some("NPU"),
+    }
+}
+
+/// Checks a plan against a skeleton.
+pub fn check_skeleton(skeleton: &Skeleton, plan: &FencePlan) -> Result<(), Rejection> {
+    let orders = Orders::read(skeleton, plan)?;
+    let listed = listed(skeleton, plan)?;
+    let graph = Graph::new(skeleton);
+    let starts = fixpoint(skeleton, &orders, &graph);
+    let mut seen = FxHashSet::default();
+    for (block, start) in starts.iter().enumerate() {
+        let Some(mut state) = start.clone() else { continue };
+        for op in &graph.blocks[block].ops {
+            step(skeleton, &orders, *op, &mut state, &mut |state, context, access| {
+                verify(skeleton, &orders, &listed, state, context, access, &mut seen)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+type Pairs = FxHashMap<(NodeId, u32, NodeId, u32), u32>;
+
+/// The plan's handoffs by nodes and locations.
+fn listed(skeleton: &Skeleton, plan: &FencePlan) -> Result<Pairs, Rejection> {
+    let malformed = || Rejection {
+        handoff: None,
+        reason: "a handoff names an access that the plan does not have".into(),
+    };
+    if plan.certificate.len() != plan.handoffs.len() {
+        return Err(Rejection {
+            handoff: None,
+            reason: "the certificate is not as long as the list of handoffs".into(),
+        });
+    }
+    let mut out = Pairs::default();
+    for (i, handoff) in plan.handoffs.iter().enumerate() {
+        let from = plan.accesses.get(handoff.from as usize).ok_or_else(malformed)?;
+        let to = plan.accesses.get(handoff.to as usize).ok_or_else(malformed)?;
+        if from.location as usize >= skeleton.locations.len() || to.location != from.location {
+            return Err(Rejection {
+                handoff: Some(i as u32),
+                reason: "its accesses are of different buffers".into(),
+            });
+        }
+        let chain = &plan.certificate[i].elements;
+        if chain.iter().any(|&e| e as usize >= plan.elements.len()) {
+            return Err(Rejection {
+                handoff: Some(i as u32),
+                reason: "its chain names a missing element".into(),
+            });
+        }
+        out.insert((from.node, from.location, to.node, to.location), i as u32);
+    }
+    Ok(out)
+}
+
+/// The state before each block.
+fn fixpoint(skeleton: &Skeleton, orders: &Orders, graph: &Graph) -> Vec<Option<Trails>> {
+    let mut starts: Vec<Option<Trails>> = vec![None; graph.blocks.len()];
+    starts[0] = Some(Trails::default());
+    // Blocks are numbered in program order, so that the lowest number first is nearly the best order.
+    let mut open = std::collections::BTreeSet::from([0usize]);
+    while let Some(block) = open.pop_first() {
+        let Some(mut state) = starts[block].clone() else { continue };
+        for op in &graph.blocks[block].ops {
+            let never = step(skeleton, orders, *op, &mut state, &mut |_, _, _| Ok(()));
+            debug_assert!(never.is_ok());
+        }
+        let Some((&last, others)) = graph.blocks[block].next.split_last() else { continue };
+        for &next in others {
+            if meet(&mut starts[next], state.clone()) {
+                open.insert(next);
+            }
+        }
+        if meet(&mut starts[last], state) {
+            open.insert(last);
+        }
+    }
+    starts
+}
+
+fn meet(into: &mut Option<Trails>, state: Trails) -> bool {
+    match into {
+        Some(old) => old.meet(state),
+        none => {
+            *none = Some(state);
+            true
+        }
+    }
+}
+
+type Visit<'v> = dyn FnMut(&Trails, u8, u32) -> Result<(), Rejection> + 'v;
+
+/// Runs one operation. `visit` sees the state at each access.
+fn step(
+    s: &Skeleton,
+    orders: &Orders,
+    op: Op,
+    state: &mut Trails,
+    visit: &mut Visit,
+) -> Result<(), Rejection> {
+    match op {
+        Op::EnterLoop(anchor) => {
+            for &on in orders.before_loop.get(&anchor).into_iter().flatten() {
+                state.host_waits(s, on);
+            }
+        }
+        Op::Fresh(location) => state.forget(location),
+        Op::Run { site, accesses } => {
+            for &on in orders.before_site.get(&site).into_iter().flatten() {
+                state.host_waits(s, on);
+            }
+            let info = &s.sites[site as usize];
+            let packet = orders.packets.get(&site);
+            if info.dispatch {
+                state.begin(s, orders, site, info.context, packet);
+            }
+            for &access in accesses {
+                visit(state, info.context, access)?;
+            }
+            for &access in accesses {
+                state.record(s, access, site, info);
+            }
+            if let Some(packet) = packet {
+                state.end(s, orders, site, info.context, packet);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Is every earlier conflicting access ordered before this one, and its bytes where they must be?
+fn verify(
+    s: &Skeleton,
+    orders: &Orders,
+    listed: &Pairs,
+    state: &Trails,
+    context: u8,
+    access: u32,
+    seen: &mut FxHashSet<(u32, u32)>,
+) -> Result<(), Rejection> {
+    let to = &s.accesses[access as usize];
+    for trail in state.of(to.location) {
+        let from = &s.accesses[trail.access as usize];
+        let conflict = from.mode.writes() || to.mode.writes();
+        let same = from.context == to.context;
+        let exempt = same && matches!(to.context, Context::Cpu | Context::Npu);
+        if !conflict || exempt {
+            continue;
+        }
+        let handoff = listed.get(&(from.node, from.location, to.node, to.location)).copied();
+        if seen.insert((trail.access, access)) && handoff.is_none() {
+            let reason = format!(
+                "{} of `{}` by {} after {} by {} is a handoff that the plan does not list",
+                to.mode.text(),
+                s.locations[to.location as usize].name,
+                to.context,
+                from.mode.text(),
+                from.context
+            );
+            return Err(Rejection { handoff: None, reason });
+        }
+        if let Some(what) = trail.lacks(s, orders, context, to.mode.reads()) {
+            let reason = format!(
+                "{what} (`{}`, {} to {})",
+                s.locations[to.location as usize].name, from.context, to.context
+            );
+            return Err(Rejection { handoff, reason });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,308 @@
+//! The program under a plan: finds the handoffs, and which of them the plan satisfies on every path.
+//!
+//! A forward data-flow analysis over the skeleton's tree. Tokens only appear and facts only disappear while loops and
+//! shared bodies are iterated, so that a handoff that is broken at any time is broken.
+
+use super::state::{On, Packet, Rules, State};
+use crate::plan::Family;
+use crate::skeleton::{Block, CPU, EPOCH, NPU, Site, Skeleton, Step};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+/// Where a host wait stands: before a site, or before a loop.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Anchor {
+    Site(u32),
+    Loop(u32),
+}
+
+/// An element in terms of sites.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum El {
+    Wait {
+        at: Anchor,
+        on: u32,
+    },
+    /// Barrier-and packet or semaphore.
+    Follow {
+        before: u32,
+        on: u32,
+    },
+    /// Pipeline barrier before / behind a dispatch.
+    Before(u32),
+    Behind(u32),
+    Release(u32, crate::plan::Scope),
+    Acquire(u32, crate::plan::Scope),
+    Clean(u32),
+}
+
+/// Elements by place.
+#[derive(Clone, Debug, Default)]
+pub struct Placed {
+    packets: FxHashMap<u32, Packet>,
+    waits: FxHashMap<Anchor, SmallVec<[u32; 1]>>,
+}
+
+impl Placed {
+    pub fn new(elements: impl IntoIterator<Item = El>) -> Self {
+        let mut out = Self::default();
+        for element in elements {
+            match element {
+                El::Wait { at, on } => out.waits.entry(at).or_default().push(on),
+                El::Follow { before, on } => out.packets.entry(before).or_default().after.push(on),
+                El::Before(site) => out.packets.entry(site).or_default().before = true,
+                El::Behind(site) => out.packets.entry(site).or_default().behind = true,
+                El::Release(site, scope) => {
+                    let packet = out.packets.entry(site).or_default();
+                    packet.release = packet.release.max(Some(scope));
+                }
+                El::Acquire(site, scope) => {
+                    let packet = out.packets.entry(site).or_default();
+                    packet.acquire = packet.acquire.max(Some(scope));
+                }
+                El::Clean(site) => out.packets.entry(site).or_default().clean = true,
+            }
+        }
+        out
+    }
+}
+
+/// What one run of the analysis found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Pairs of accesses, with their index into the lists below.
+    pub index: FxHashMap<(u32, u32), u32>,
+    pub pairs: Vec<(u32, u32)>,
+    /// By pair: satisfied on every path.
+    pub satisfied: Vec<bool>,
+    /// Wanted by placement: by pair, dispatches whose end tells that the first access has ended.
+    pub ended_by: Vec<Option<super::state::Sites>>,
+}
+
+pub struct Flow<'a> {
+    rules: Rules<'a>,
+    placed: &'a Placed,
+    pub found: Found,
+    /// State at each loop's head.
+    loops: Vec<Option<State>>,
+    /// Of shared bodies: states before and after.
+    before: Vec<Option<State>>,
+    after: Vec<Option<State>>,
+    changed: bool,
+    none: Packet,
+    /// Stop at the first pair that is not satisfied.
+    quick: bool,
+    broken: bool,
+}
+
+impl<'a> Flow<'a> {
+    pub fn new(skeleton: &'a Skeleton, family: Family, placed: &'a Placed) -> Self {
+        Self {
+            rules: Rules::new(skeleton, family),
+            placed,
+            found: Found::default(),
+            loops: vec![None; skeleton.loops as usize],
+            before: vec![None; skeleton.shared.len()],
+            after: vec![None; skeleton.shared.len()],
+            changed: false,
+            none: Packet::default(),
+            quick: false,
+            broken: false,
+        }
+    }
+
+    /// All handoffs, and whether they hold.
+    pub fn run(mut self) -> Found {
+        self.fixpoint();
+        self.found
+    }
+
+    /// Does the plan satisfy everything?
+    pub fn holds(mut self) -> bool {
+        self.quick = true;
+        self.fixpoint();
+        !self.broken
+    }
+
+    fn fixpoint(&mut self) {
+        let skeleton = self.rules.skeleton;
+        loop {
+            self.changed = false;
+            self.block(&skeleton.body, Some(State::default()));
+            for (i, body) in skeleton.shared.iter().enumerate() {
+                if let Some(state) = self.before[i].clone() {
+                    let end = self.block(body, Some(state));
+                    if let Some(end) = end {
+                        self.changed |= merge(&mut self.after[i], end);
+                    }
+                }
+            }
+            if !self.changed || (self.quick && self.broken) {
+                return;
+            }
+        }
+    }
+
+    fn block(&mut self, block: &'a Block, mut state: Option<State>) -> Option<State> {
+        for step in block {
+            if self.quick && self.broken {
+                return None;
+            }
+            state = self.step(step, state?);
+        }
+        state
+    }
+
+    fn step(&mut self, step: &'a Step, mut state: State) -> Option<State> {
+        match step {
+            Step::Event { site, accesses } => {
+                self.event(*site, accesses, &mut state);
+                Some(state)
+            }
+            Step::Fresh(location) => {
+                let range = state.of(*location);
+                state.tokens.drain(range);
+                Some(state)
+            }
+            Step::Marker(_) => Some(state),
+            Step::Branch(arms) => {
+                let mut out = None;
+                for arm in arms {
+                    if let Some(end) = self.block(arm, Some(state.clone())) {
+                        merge(&mut out, end);
+                    }
+                }
+                out
+            }
+            Step::Loop { anchor, id, head, body } => {
+                self.waits(Anchor::Loop(*anchor), &mut state);
+                self.run_loop(*id, head, body, state)
+            }
+            Step::Call(shared) => {
+                let i = *shared as usize;
+                self.changed |= merge(&mut self.before[i], state);
+                self.after[i].clone()
+            }
+            Step::Stop => None,
+        }
+    }
+
+    fn run_loop(&mut self, id: u32, head: &'a Block, body: &'a Block, state: State) -> Option<State> {
+        merge(&mut self.loops[id as usize], state);
+        loop {
+            let start = self.loops[id as usize].clone();
+            let out = self.block(head, start);
+            let back = self.block(body, out.clone());
+            let again = back.is_some_and(|back| merge(&mut self.loops[id as usize], back));
+            if !again || (self.quick && self.broken) {
+                return out;
+            }
+        }
+    }
+
+    fn waits(&self, anchor: Anchor, state: &mut State) {
+        for &on in self.placed.waits.get(&anchor).into_iter().flatten() {
+            state.wait(On::Site(on));
+        }
+    }
+
+    fn event(&mut self, site: u32, accesses: &[u32], state: &mut State) {
+        let rules = self.rules;
+        let Site { context, dispatch, .. } = rules.skeleton.sites[site as usize];
+        self.waits(Anchor::Site(site), state);
+        let packet = if dispatch {
+            self.placed.packets.get(&site).unwrap_or(&self.none).clone()
+        } else {
+            Packet::default()
+        };
+        if dispatch {
+            if packet.before {
+                state.pipeline_barrier(rules, context, None);
+            }
+            for &on in &packet.after {
+                state.follow(rules, context, rules.skeleton.sites[on as usize].context, On::Site(on));
+            }
+            state.start(rules, context, site, packet.acquire, packet.clean);
+        }
+        for &access in accesses {
+            self.check(access, context, state);
+        }
+        for &access in accesses {
+            state.add(rules, access, context, site, dispatch);
+            self.group(access, state);
+        }
+        if let Some(scope) = packet.release {
+            state.release(rules, context, site, scope);
+        }
+        if packet.behind {
+            state.pipeline_barrier(rules, context, Some(site));
+        }
+    }
+
+    /// Records the handoffs that end in an access.
+    fn check(&mut self, access: u32, context: u8, state: &State) {
+        let skeleton = self.rules.skeleton;
+        let info = &skeleton.accesses[access as usize];
+        let location = info.location;
+        for token in &state.tokens[state.of(location)] {
+            let conflict = token.writes || info.mode.writes();
+            if !conflict || !skeleton.crosses(token.access, access) {
+                continue;
+            }
+            let ok = State::satisfied(self.rules, token, context, info.mode.reads());
+            self.broken |= !ok;
+            if self.quick {
+                continue;
+            }
+            let next = self.found.pairs.len() as u32;
+            let at = *self.found.index.entry((token.access, access)).or_insert(next) as usize;
+            if at == next as usize {
+                self.found.pairs.push((token.access, access));
+                self.found.satisfied.push(true);
+                self.found.ended_by.push(None);
+            }
+            self.found.satisfied[at] &= ok;
+            let sites = &token.facts[super::state::ENDED].sites;
+            match &mut self.found.ended_by[at] {
+                Some(old) => old.retain(|s| sites.contains(s)),
+                none => *none = Some(sites.clone()),
+            }
+        }
+    }
+
+    /// Keeps the number of tokens of a location bounded.
+    fn group(&self, newest: u32, state: &mut State) {
+        let location = self.rules.skeleton.accesses[newest as usize].location;
+        let range = state.of(location);
+        if range.len() <= EPOCH {
+            return;
+        }
+        let Some(new) = state.tokens[range.clone()].iter().position(|t| t.access == newest) else { return };
+        let new = range.start + new;
+        let key = (state.tokens[new].origin, state.tokens[new].writes);
+        let same = |t: &super::state::Token| (t.origin, t.writes) == key && t.access != newest;
+        // The newest stands for the older ones: whatever orders it orders them, and its facts are the weakest.
+        state.tokens = std::mem::take(&mut state.tokens)
+            .into_iter()
+            .enumerate()
+            .filter(|(i, t)| !range.contains(i) || !same(t))
+            .map(|(_, t)| t)
+            .collect();
+    }
+}
+
+/// Joins into an optional state. True where it changed.
+fn merge(into: &mut Option<State>, state: State) -> bool {
+    match into {
+        Some(old) => old.join(&state),
+        none => {
+            *none = Some(state);
+            true
+        }
+    }
+}
+
+/// The CPU or NPU, whose own accesses need nothing among themselves.
+pub fn is_queue(context: u8) -> bool {
+    context != CPU && context != NPU
+}

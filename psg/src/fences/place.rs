@@ -1,0 +1,396 @@
+//! Placement: from the handoffs to a cheap, minimal set of elements.
+//!
+//! A straight-line program is searched ([`super::exact`]). Otherwise each handoff first gets the elements that its two
+//! ends alone would need, waits are moved out of loops that do not make the need again, and then whatever is not needed
+//! is taken away or narrowed, the dearest first, as long as the flow analysis finds every handoff satisfied. Two such
+//! plans are made, one that prefers the oldest dispatch to wait for and one that prefers the newest; the cheaper wins.
+
+use super::exact::{Line, Search};
+use super::flow::{Anchor, El, Flow, Found, Placed, is_queue};
+use super::state::{Rules, bit};
+use crate::plan::{CostTable, Family, Scope};
+use crate::skeleton::{Block, CPU, NPU, Skeleton, Step};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// Accesses up to which nothing is dropped from the search (in practice).
+const EXACT: usize = 18;
+/// How much work pruning may be: elements times events.
+const PRUNING: usize = 4_000_000;
+
+pub struct Placement {
+    pub elements: Vec<El>,
+    pub found: Found,
+}
+
+pub fn price(table: &CostTable, element: El) -> u32 {
+    match element {
+        El::Wait { .. } => table.wait,
+        El::Follow { .. } if table.family == Family::Hsa => table.barrier,
+        El::Follow { .. } => table.semaphore,
+        El::Before(_) | El::Behind(_) => table.barrier,
+        El::Release(_, Scope::Agent) => table.release_agent,
+        El::Release(_, Scope::System) => table.release_system,
+        El::Acquire(_, Scope::Agent) => table.acquire_agent,
+        El::Acquire(_, Scope::System) => table.acquire_system,
+        El::Clean(_) => table.clean,
+    }
+}
+
+pub fn cost(table: &CostTable, elements: &[El]) -> u32 {
+    elements.iter().map(|&e| price(table, e)).sum()
+}
+
+/// Does the plan satisfy every handoff?
+pub fn holds(skeleton: &Skeleton, family: Family, elements: &[El]) -> bool {
+    Flow::new(skeleton, family, &Placed::new(elements.iter().copied())).holds()
+}
+
+/// A plan for the skeleton under the table.
+pub fn place(skeleton: &Skeleton, table: &CostTable) -> Placement {
+    let found = Flow::new(skeleton, table.family, &Placed::default()).run();
+    let placer = Placer { skeleton, table, found: &found, stacks: loop_stacks(skeleton) };
+    let mut elements = placer.general();
+    if let Some(exact) = placer.straight(&elements) {
+        if cost(table, &exact) <= cost(table, &elements) {
+            elements = exact;
+        }
+    }
+    elements.sort();
+    Placement { elements, found }
+}
+
+struct Placer<'a> {
+    skeleton: &'a Skeleton,
+    table: &'a CostTable,
+    found: &'a Found,
+    /// By site: the loops around it, outermost first, that are around it wherever it stands.
+    stacks: Vec<Vec<u32>>,
+}
+
+impl Placer<'_> {
+    fn general(&self) -> Vec<El> {
+        let all: FxHashSet<El> =
+            self.found.pairs.iter().enumerate().flat_map(|(i, _)| self.local(i, false)).collect();
+        let newest: FxHashSet<El> =
+            self.found.pairs.iter().enumerate().flat_map(|(i, _)| self.local(i, true)).collect();
+        let work = all.len() * self.skeleton.events();
+        let mut best = sorted(all);
+        if work <= PRUNING {
+            best = self.prune(best);
+            let other = self.prune(sorted(newest));
+            if cost(self.table, &other) < cost(self.table, &best) && self.holds(&other) {
+                best = other;
+            }
+            self.retarget(&mut best);
+        }
+        best
+    }
+
+    fn holds(&self, elements: &[El]) -> bool {
+        holds(self.skeleton, self.table.family, elements)
+    }
+
+    /// Elements that satisfy one handoff whatever else there is.
+    fn local(&self, pair: usize, newest: bool) -> Vec<El> {
+        let (from, to) = self.found.pairs[pair];
+        let skeleton = self.skeleton;
+        let (a, b) = (&skeleton.accesses[from as usize], &skeleton.accesses[to as usize]);
+        let (site_a, site_b) = (skeleton.access_site[from as usize], skeleton.access_site[to as usize]);
+        let (ca, cb) = (skeleton.sites[site_a as usize].context, skeleton.sites[site_b as usize].context);
+        let flows = a.mode.writes();
+        let sees = flows && b.mode.reads();
+        let mut on = site_a;
+        if let (true, Some(sites)) = (newest, &self.found.ended_by[pair]) {
+            let own = sites.iter().rev().find(|s| skeleton.sites[**s as usize].context == ca);
+            on = own.copied().unwrap_or(site_a);
+        }
+        let mut out = Vec::new();
+        let hsa = self.table.family == Family::Hsa;
+        let scope = if skeleton.device(ca) == skeleton.device(cb) { Scope::Agent } else { Scope::System };
+        let wait = El::Wait { at: self.hoisted(site_a, site_b), on };
+        match (ca, cb) {
+            (CPU, CPU) | (NPU, NPU) => {}
+            (CPU, NPU) => out.extend(flows.then_some(El::Clean(site_b))),
+            (CPU, _) => out.extend((sees && hsa).then_some(El::Acquire(site_b, Scope::System))),
+            (NPU, CPU) => out.push(wait),
+            (NPU, _) => {
+                out.push(wait);
+                out.extend((sees && hsa).then_some(El::Acquire(site_b, Scope::System)));
+            }
+            (_, CPU | NPU) => {
+                out.push(wait);
+                if flows {
+                    out.push(if hsa { El::Release(on, Scope::System) } else { El::Behind(on) });
+                }
+            }
+            _ if hsa => {
+                out.extend((ca != cb).then_some(El::Follow { before: site_b, on }));
+                out.extend(flows.then_some(El::Release(on, scope)));
+                out.extend(sees.then_some(El::Acquire(site_b, scope)));
+            }
+            _ if ca == cb => out.push(El::Before(site_b)),
+            _ if scope == Scope::Agent => out.push(El::Follow { before: site_b, on }),
+            _ => out.extend([El::Behind(on), wait]),
+        }
+        out
+    }
+
+    /// Where a wait for `from` stands that `to` needs: before the outermost loop around `to` that `from` is not in.
+    fn hoisted(&self, from: u32, to: u32) -> Anchor {
+        let inside = &self.stacks[from as usize];
+        let outer = self.stacks[to as usize].iter().find(|l| !inside.contains(l));
+        outer.map_or(Anchor::Site(to), |&l| Anchor::Loop(l))
+    }
+
+    /// Takes away and narrows what is not needed.
+    fn prune(&self, mut elements: Vec<El>) -> Vec<El> {
+        // Later waits first: an earlier one serves what comes after it.
+        let mut order = elements.clone();
+        let place = |e: &El| match *e {
+            El::Wait { at: Anchor::Site(s), .. } => (0, std::cmp::Reverse(s), 1),
+            El::Wait { at: Anchor::Loop(l), .. } => (0, std::cmp::Reverse(self.loop_place(l)), 0),
+            _ => (1, std::cmp::Reverse(site_of(e)), 0),
+        };
+        order.sort_by_key(|e| (std::cmp::Reverse(price(self.table, *e)), place(e), *e));
+        for element in order {
+            let Some(at) = elements.iter().position(|&e| e == element) else { continue };
+            let without: Vec<El> = elements.iter().copied().filter(|&e| e != element).collect();
+            if self.holds(&without) {
+                elements = without;
+                continue;
+            }
+            let narrow = match element {
+                El::Release(site, Scope::System) => El::Release(site, Scope::Agent),
+                El::Acquire(site, Scope::System) => El::Acquire(site, Scope::Agent),
+                _ => continue,
+            };
+            let mut narrower = elements.clone();
+            narrower[at] = narrow;
+            narrower.sort();
+            narrower.dedup();
+            if self.holds(&narrower) {
+                elements = narrower;
+            }
+        }
+        elements
+    }
+
+    /// The first site inside a loop.
+    fn loop_place(&self, anchor: u32) -> u32 {
+        self.stacks.iter().position(|s| s.contains(&anchor)).unwrap_or(0) as u32
+    }
+
+    /// Moves waits and semaphores to the oldest dispatch that does: less to wait for.
+    fn retarget(&self, elements: &mut [El]) {
+        if self.skeleton.sites.len() * elements.len() * self.skeleton.events() > PRUNING {
+            return;
+        }
+        for i in 0..elements.len() {
+            let (old, first) = match elements[i] {
+                El::Wait { on, .. } => (on, 0),
+                El::Follow { before, on } => (on, self.first_handoff(before, on)),
+                _ => continue,
+            };
+            let context = self.skeleton.sites[old as usize].context;
+            for on in first..old {
+                let site = &self.skeleton.sites[on as usize];
+                if site.context != context || !site.dispatch {
+                    continue;
+                }
+                let kept = elements[i];
+                elements[i] = match kept {
+                    El::Wait { at, .. } => El::Wait { at, on },
+                    El::Follow { before, .. } => El::Follow { before, on },
+                    other => other,
+                };
+                if self.holds(elements) {
+                    break;
+                }
+                elements[i] = kept;
+            }
+        }
+    }
+
+    /// The oldest dispatch of `on`'s queue with a handoff to `before`.
+    fn first_handoff(&self, before: u32, on: u32) -> u32 {
+        let skeleton = self.skeleton;
+        let queue = skeleton.sites[on as usize].context;
+        let site = |access: u32| skeleton.access_site[access as usize];
+        let from = self.found.pairs.iter().filter(|p| site(p.1) == before).map(|p| site(p.0));
+        from.filter(|&s| skeleton.sites[s as usize].context == queue).min().unwrap_or(on)
+    }
+
+    /// The cheapest plan, where the program is a straight line.
+    fn straight(&self, general: &[El]) -> Option<Vec<El>> {
+        let lines = self.lines()?;
+        let accesses: usize = lines.iter().map(|l| l.accesses.len()).sum();
+        let mut last: FxHashMap<u32, usize> = FxHashMap::default();
+        let mut line_of: FxHashMap<u32, usize> = FxHashMap::default();
+        for (i, line) in lines.iter().enumerate() {
+            line_of.extend(line.accesses.iter().map(|&a| (a, i)));
+        }
+        for (from, to) in &self.found.pairs {
+            let at = line_of.get(to).copied()?;
+            last.entry(*from).and_modify(|l| *l = (*l).max(at)).or_insert(at);
+        }
+        let width = match accesses {
+            0..=EXACT => 400_000,
+            0..=64 => 4_000,
+            0..=4_000 => 12,
+            _ => return None,
+        };
+        let mut rules = Rules::new(self.skeleton, self.table.family);
+        rules.sites = false;
+        let bound = cost(self.table, general);
+        let search = Search { rules, table: self.table, lines: &lines, last: &last, width, bound };
+        let mut elements = search.run()?;
+        if !self.holds(&elements) {
+            debug_assert!(false, "the search's plan does not hold: {elements:?}");
+            return None;
+        }
+        if accesses > EXACT && elements.len() * self.skeleton.events() <= PRUNING {
+            elements = self.prune(elements);
+        }
+        self.retarget(&mut elements);
+        Some(elements)
+    }
+
+    /// The program as a straight line, where it is one.
+    fn lines(&self) -> Option<Vec<Line>> {
+        let mut lines: Vec<Line> = Vec::new();
+        let mut fresh = Vec::new();
+        for step in &self.skeleton.body {
+            match step {
+                Step::Event { site, accesses } => {
+                    let info = &self.skeleton.sites[*site as usize];
+                    let line = Line {
+                        anchor: Anchor::Site(*site),
+                        context: info.context,
+                        dispatch: info.dispatch.then_some(*site),
+                        accesses: accesses.to_vec(),
+                        fresh: std::mem::take(&mut fresh),
+                        may_wait: false,
+                        may_follow: 0,
+                        may_barrier: false,
+                    };
+                    lines.push(line);
+                }
+                Step::Loop { anchor, head, body, .. } => {
+                    let mut accesses = Vec::new();
+                    if !self.host_only(head, &mut accesses) || !self.host_only(body, &mut accesses) {
+                        return None;
+                    }
+                    let (anchor, context) = (Anchor::Loop(*anchor), CPU);
+                    let fresh = std::mem::take(&mut fresh);
+                    lines.push(Line {
+                        anchor,
+                        context,
+                        dispatch: None,
+                        accesses,
+                        fresh,
+                        may_wait: false,
+                        may_follow: 0,
+                        may_barrier: false,
+                    });
+                }
+                Step::Fresh(location) => fresh.push(*location),
+                Step::Marker(_) => {}
+                Step::Branch(_) | Step::Call(_) | Step::Stop => return None,
+            }
+        }
+        // A site that stands twice takes one decision for both.
+        let mut seen = FxHashSet::default();
+        if !lines
+            .iter()
+            .all(|l| seen.insert(l.anchor) && l.accesses.iter().all(|a| seen.insert(Anchor::Site(!a))))
+        {
+            return None;
+        }
+        self.permit(&mut lines);
+        Some(lines)
+    }
+
+    /// Where waits, semaphores and barriers may stand.
+    fn permit(&self, lines: &mut [Line]) {
+        let skeleton = self.skeleton;
+        let mut by_access = FxHashMap::default();
+        for (i, line) in lines.iter().enumerate() {
+            by_access.extend(line.accesses.iter().map(|&a| (a, i)));
+        }
+        for (from, to) in &self.found.pairs {
+            let (Some(&i), a) = (by_access.get(to), skeleton.access_site[*from as usize]) else { continue };
+            let line = &mut lines[i];
+            let a = &skeleton.sites[a as usize];
+            let both = is_queue(a.context) && is_queue(line.context);
+            line.may_wait |= a.dispatch && !both;
+            if both && a.context != line.context {
+                line.may_follow |= bit(a.context);
+            }
+            line.may_barrier |= both && a.context == line.context;
+        }
+    }
+
+    /// The accesses of a block that only the host runs.
+    fn host_only(&self, block: &Block, accesses: &mut Vec<u32>) -> bool {
+        block.iter().all(|step| match step {
+            Step::Event { site, accesses: list } => {
+                accesses.extend(list.iter().filter(|a| !accesses.contains(a)).copied().collect::<Vec<_>>());
+                !self.skeleton.sites[*site as usize].dispatch
+            }
+            Step::Marker(_) => true,
+            Step::Branch(arms) => arms.iter().all(|arm| self.host_only(arm, accesses)),
+            Step::Loop { head, body, .. } => self.host_only(head, accesses) && self.host_only(body, accesses),
+            Step::Fresh(_) | Step::Call(_) | Step::Stop => false,
+        })
+    }
+}
+
+fn sorted(set: FxHashSet<El>) -> Vec<El> {
+    let mut out: Vec<El> = set.into_iter().collect();
+    out.sort();
+    // System scope includes agent scope.
+    let wide: FxHashSet<El> = out.iter().copied().collect();
+    out.retain(|e| match *e {
+        El::Release(s, Scope::Agent) => !wide.contains(&El::Release(s, Scope::System)),
+        El::Acquire(s, Scope::Agent) => !wide.contains(&El::Acquire(s, Scope::System)),
+        _ => true,
+    });
+    out
+}
+
+fn site_of(element: &El) -> u32 {
+    match *element {
+        El::Wait { on, .. } => on,
+        El::Follow { before, .. } => before,
+        El::Before(s) | El::Behind(s) | El::Clean(s) | El::Release(s, _) | El::Acquire(s, _) => s,
+    }
+}
+
+/// By site: the loops around it wherever it stands, outermost first.
+fn loop_stacks(skeleton: &Skeleton) -> Vec<Vec<u32>> {
+    fn walk(block: &Block, stack: &mut Vec<u32>, out: &mut [Option<Vec<u32>>]) {
+        for step in block {
+            match step {
+                Step::Event { site, .. } => match &mut out[*site as usize] {
+                    Some(old) => old.retain(|l| stack.contains(l)),
+                    none => *none = Some(stack.clone()),
+                },
+                Step::Branch(arms) => arms.iter().for_each(|arm| walk(arm, stack, out)),
+                Step::Loop { anchor, head, body, .. } => {
+                    stack.push(*anchor);
+                    walk(head, stack, out);
+                    walk(body, stack, out);
+                    stack.pop();
+                }
+                Step::Fresh(_) | Step::Marker(_) | Step::Call(_) | Step::Stop => {}
+            }
+        }
+    }
+    let mut out = vec![None; skeleton.sites.len()];
+    walk(&skeleton.body, &mut Vec::new(), &mut out);
+    // A shared body may run inside any loop: nothing is hoisted out of it but its own loops.
+    for body in &skeleton.shared {
+        walk(body, &mut Vec::new(), &mut out);
+    }
+    out.into_iter().map(Option::unwrap_or_default).collect()
+}

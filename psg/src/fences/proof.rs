@@ -1,0 +1,330 @@
+//! The certificate: for each handoff the elements of its chain, in the order of the hops, and a sentence.
+//!
+//! An element belongs to a handoff's chain when the handoff is broken without it. Where two elements could stand in for
+//! each other (both needed by others), the chain names one of them. In programs too large to try each element, the
+//! chain names those elements that stand at the two ends.
+
+use super::flow::{Anchor, El, Flow, Placed};
+use super::place::{Placement, price};
+use crate::plan::{
+    Chain, CostTable, Element, ElementKind, Family, FencePlan, Handoff, HandoffKind, Marker, Point, Scope,
+};
+use crate::skeleton::{Block, Skeleton, Step};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// How much work the search for chains may be: elements times events.
+const BUDGET: usize = 2_000_000;
+
+/// Turns a placement into a plan with its certificate.
+pub fn assemble(skeleton: &Skeleton, table: &CostTable, placement: Placement) -> FencePlan {
+    let mut pairs = placement.found.pairs.clone();
+    pairs.sort_by_key(|&(from, to)| (to, from));
+    let handoffs: Vec<Handoff> = pairs.iter().map(|&(from, to)| handoff(skeleton, from, to)).collect();
+    let elements = &placement.elements;
+    let small = (elements.len() + 1) * skeleton.events() <= BUDGET;
+    let chains =
+        if small { tried(skeleton, table, elements, &pairs) } else { nearby(skeleton, elements, &pairs) };
+    let mut covers: Vec<Vec<u32>> = vec![Vec::new(); elements.len()];
+    for (h, chain) in chains.iter().enumerate() {
+        for &e in chain {
+            covers[e as usize].push(h as u32);
+        }
+    }
+    let certificate = chains
+        .iter()
+        .zip(&handoffs)
+        .map(|(chain, handoff)| {
+            let steps: Vec<El> = chain.iter().map(|&e| elements[e as usize]).collect();
+            Chain { elements: chain.clone(), reason: reason(skeleton, table.family, handoff, &steps) }
+        })
+        .collect();
+    let elements = elements
+        .iter()
+        .zip(covers)
+        .map(|(&e, covers)| Element { kind: kind(skeleton, table.family, e), cost: price(table, e), covers })
+        .collect();
+    let markers = markers(skeleton, &handoffs);
+    FencePlan {
+        table: table.clone(),
+        locations: skeleton.locations.clone(),
+        accesses: skeleton.accesses.clone(),
+        handoffs,
+        elements,
+        certificate,
+        markers,
+    }
+}
+
+fn handoff(skeleton: &Skeleton, from: u32, to: u32) -> Handoff {
+    let (a, b) = (&skeleton.accesses[from as usize], &skeleton.accesses[to as usize]);
+    let kind = match (a.mode.writes(), b.mode.reads(), b.mode.writes()) {
+        (true, true, _) => HandoffKind::WriteRead,
+        (true, false, _) => HandoffKind::WriteWrite,
+        (false, ..) => HandoffKind::ReadWrite,
+    };
+    Handoff { from, to, kind, location: a.location }
+}
+
+fn kind(skeleton: &Skeleton, family: Family, element: El) -> ElementKind {
+    let node = |site: u32| skeleton.sites[site as usize].node;
+    match element {
+        El::Wait { at: Anchor::Site(site), on } => {
+            let place = if skeleton.sites[site as usize].after { Point::After } else { Point::Before };
+            ElementKind::Wait { at: place(node(site)), on: node(on) }
+        }
+        El::Wait { at: Anchor::Loop(l), on } => {
+            ElementKind::Wait { at: Point::Before(skeleton.anchors[l as usize]), on: node(on) }
+        }
+        El::Follow { before, on } if family == Family::Hsa => {
+            ElementKind::BarrierAnd { before: node(before), on: node(on) }
+        }
+        El::Follow { before, on } => ElementKind::Semaphore { before: node(before), on: node(on) },
+        El::Before(site) => ElementKind::PipelineBarrier { at: Point::Before(node(site)) },
+        El::Behind(site) => ElementKind::PipelineBarrier { at: Point::After(node(site)) },
+        El::Release(site, scope) => ElementKind::Release { dispatch: node(site), scope },
+        El::Acquire(site, scope) => ElementKind::Acquire { dispatch: node(site), scope },
+        El::Clean(site) => ElementKind::Clean { dispatch: node(site) },
+    }
+}
+
+/// By pair: satisfied by these elements?
+fn satisfied(skeleton: &Skeleton, family: Family, elements: &[El], pairs: &[(u32, u32)]) -> Vec<bool> {
+    let found = Flow::new(skeleton, family, &Placed::new(elements.iter().copied())).run();
+    pairs.iter().map(|p| found.index.get(p).is_none_or(|&i| found.satisfied[i as usize])).collect()
+}
+
+/// Chains by trying: without which elements is a handoff broken?
+fn tried(skeleton: &Skeleton, table: &CostTable, elements: &[El], pairs: &[(u32, u32)]) -> Vec<Vec<u32>> {
+    let without = |drop: usize| -> Vec<El> {
+        elements.iter().enumerate().filter(|&(i, _)| i != drop).map(|(_, &e)| e).collect()
+    };
+    let mut chains: Vec<Vec<u32>> = vec![Vec::new(); pairs.len()];
+    for e in 0..elements.len() {
+        for (h, ok) in satisfied(skeleton, table.family, &without(e), pairs).into_iter().enumerate() {
+            if !ok {
+                chains[h].push(e as u32);
+            }
+        }
+    }
+    // Where elements stand in for each other, none is missed alone: take away what the rest makes up for.
+    let mut work = BUDGET;
+    let pick = |chain: &[u32]| chain.iter().map(|&e| elements[e as usize]).collect::<Vec<_>>();
+    let mut known: FxHashMap<Vec<u32>, Vec<bool>> = FxHashMap::default();
+    for h in 0..chains.len() {
+        let base = chains[h].clone();
+        let enough = known
+            .entry(base.clone())
+            .or_insert_with(|| satisfied(skeleton, table.family, &pick(&base), pairs))[h];
+        if enough || work < elements.len() * skeleton.events() {
+            continue;
+        }
+        work -= elements.len() * skeleton.events();
+        let mut chain: Vec<u32> = (0..elements.len() as u32).collect();
+        for e in (0..elements.len() as u32).filter(|e| !base.contains(e)) {
+            let fewer: Vec<u32> = chain.iter().copied().filter(|&x| x != e).collect();
+            if satisfied(skeleton, table.family, &pick(&fewer), pairs)[h] {
+                chain = fewer;
+            }
+        }
+        chains[h] = chain;
+    }
+    for chain in &mut chains {
+        chain.sort_by_key(|&e| (hop(elements[e as usize]), e));
+    }
+    chains
+}
+
+/// Chains by place.
+fn nearby(skeleton: &Skeleton, elements: &[El], pairs: &[(u32, u32)]) -> Vec<Vec<u32>> {
+    let mut by_site: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
+    for (i, element) in elements.iter().enumerate() {
+        let site = match *element {
+            El::Wait { at: Anchor::Site(s), .. } | El::Release(s, _) | El::Behind(s) => s,
+            El::Wait { on, .. } => on,
+            El::Follow { before, .. } | El::Before(before) => before,
+            El::Acquire(s, _) | El::Clean(s) => s,
+        };
+        by_site.entry(site).or_default().push(i as u32);
+    }
+    let at = |site: u32| by_site.get(&site).into_iter().flatten().copied();
+    pairs
+        .iter()
+        .map(|&(from, to)| {
+            let (from, to) = (skeleton.access_site[from as usize], skeleton.access_site[to as usize]);
+            let leaves = |e: &u32| matches!(elements[*e as usize], El::Release(..) | El::Behind(_));
+            let hoisted = |e: &u32| matches!(elements[*e as usize], El::Wait { at: Anchor::Loop(_), .. });
+            let mut chain: Vec<u32> = at(from).filter(|e| leaves(e) || hoisted(e)).collect();
+            chain.extend(at(to).filter(|e| !leaves(e) && !hoisted(e)));
+            chain.sort_by_key(|&e| (hop(elements[e as usize]), e));
+            chain.dedup();
+            chain
+        })
+        .collect()
+}
+
+/// Elements of a chain in the order in which they happen, mostly.
+fn hop(element: El) -> u8 {
+    match element {
+        El::Release(..) => 0,
+        El::Behind(_) => 1,
+        El::Wait { .. } => 2,
+        El::Follow { .. } | El::Before(_) => 3,
+        El::Clean(_) => 4,
+        El::Acquire(..) => 5,
+    }
+}
+
+/// The certificate's sentence.
+fn reason(skeleton: &Skeleton, family: Family, handoff: &Handoff, chain: &[El]) -> String {
+    let (a, b) = (&skeleton.accesses[handoff.from as usize], &skeleton.accesses[handoff.to as usize]);
+    let context = |site: u32| skeleton.contexts[skeleton.sites[site as usize].context as usize];
+    if chain.is_empty() {
+        return free(skeleton, family, handoff);
+    }
+    let steps: Vec<String> = chain
+        .iter()
+        .map(|&e| match e {
+            El::Release(s, scope) => {
+                format!("the {} packet releases its writes {}", context(s), reach(scope))
+            }
+            El::Acquire(s, scope) => format!("the {} packet acquires {}", context(s), from_where(scope)),
+            El::Wait { at: Anchor::Site(_), on } => {
+                format!("the host waits for the {} dispatch", context(on))
+            }
+            El::Wait { at: Anchor::Loop(_), on } => {
+                format!("the host waits for the {} dispatch, once before the loop", context(on))
+            }
+            El::Follow { before, on } => {
+                format!("{} starts after {}'s dispatch has ended", context(before), context(on))
+            }
+            El::Before(s) => {
+                format!("a barrier in {}'s stream orders and publishes what came before", context(s))
+            }
+            El::Behind(s) => format!("a barrier behind the {} dispatch publishes its writes", context(s)),
+            El::Clean(_) => "the doorbell writes the host's dirty lines to memory for the NPU".to_owned(),
+        })
+        .collect();
+    let what = match handoff.kind {
+        HandoffKind::WriteRead => format!("{} reads what {} wrote", b.context, a.context),
+        HandoffKind::WriteWrite => format!("{} overwrites what {} wrote", b.context, a.context),
+        HandoffKind::ReadWrite => format!("{} overwrites what {} has read", b.context, a.context),
+    };
+    format!("{what}: {}", steps.join("; "))
+}
+
+fn reach(scope: Scope) -> &'static str {
+    if scope == Scope::System { "to the whole system" } else { "to the device's other packets" }
+}
+
+fn from_where(scope: Scope) -> &'static str {
+    if scope == Scope::System { "what the system published" } else { "what the device's packets released" }
+}
+
+/// Why a handoff needs nothing.
+fn free(skeleton: &Skeleton, family: Family, handoff: &Handoff) -> String {
+    let site = |access: u32| &skeleton.sites[skeleton.access_site[access as usize] as usize];
+    let (a, b) = (site(handoff.from), site(handoff.to));
+    match (a.dispatch, b.dispatch) {
+        (false, false) => "both happen on the host's own time, one after the other".to_owned(),
+        (false, true) if handoff.kind == HandoffKind::ReadWrite => {
+            "a dispatch starts after everything the host did before it".to_owned()
+        }
+        (false, true) if family == Family::Vulkan => {
+            "the submission makes the host's writes visible".to_owned()
+        }
+        (false, true) => "the doorbell publishes the host's write before the dispatch starts".to_owned(),
+        (true, _) if a.context == b.context => "the queue runs in order".to_owned(),
+        (true, _) => "what was done for earlier handoffs already orders them".to_owned(),
+    }
+}
+
+/// What each marker announces: the `w->r` handoffs between different contexts of which it is the first marker of the
+/// buffer on the way.
+fn markers(skeleton: &Skeleton, handoffs: &[Handoff]) -> Vec<Marker> {
+    let mut walk = Walk { skeleton, last: FxHashMap::default(), announced: FxHashSet::default() };
+    let mut by_location: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
+    for (h, handoff) in handoffs.iter().enumerate() {
+        let (a, b) = (&skeleton.accesses[handoff.from as usize], &skeleton.accesses[handoff.to as usize]);
+        if handoff.kind == HandoffKind::WriteRead && a.context != b.context {
+            by_location.entry(handoff.location).or_default().push(h as u32);
+        }
+    }
+    if skeleton.markers.is_empty() {
+        return Vec::new();
+    }
+    walk.block(&skeleton.body);
+    for body in &skeleton.shared {
+        walk.block(body);
+    }
+    skeleton
+        .markers
+        .iter()
+        .enumerate()
+        .map(|(m, (node, locations))| {
+            let candidates = locations.iter().flat_map(|l| by_location.get(l).into_iter().flatten().copied());
+            let announces = candidates
+                .filter(|&h| {
+                    let handoff = &handoffs[h as usize];
+                    walk.announced.contains(&(m as u32, handoff.from, handoff.to))
+                })
+                .collect();
+            Marker { node: *node, locations: locations.clone(), announces }
+        })
+        .collect()
+}
+
+/// Walks the tree once in its order (loop bodies twice), remembering per write the first marker since.
+struct Walk<'a> {
+    skeleton: &'a Skeleton,
+    /// By location: writes since, with the first marker after each.
+    last: FxHashMap<u32, Vec<(u32, Option<u32>)>>,
+    announced: FxHashSet<(u32, u32, u32)>,
+}
+
+impl Walk<'_> {
+    fn block(&mut self, block: &Block) {
+        for step in block {
+            match step {
+                Step::Event { accesses, .. } => accesses.iter().for_each(|&a| self.access(a)),
+                Step::Marker(m) => {
+                    let locations = &self.skeleton.markers[*m as usize].1;
+                    for location in locations {
+                        for (_, marker) in self.last.entry(*location).or_default() {
+                            marker.get_or_insert(*m);
+                        }
+                    }
+                }
+                Step::Branch(arms) => arms.iter().for_each(|arm| self.block(arm)),
+                Step::Loop { head, body, .. } => {
+                    self.block(head);
+                    self.block(body);
+                    self.block(head);
+                    self.block(body);
+                }
+                Step::Fresh(location) => {
+                    self.last.remove(location);
+                }
+                Step::Call(_) | Step::Stop => {}
+            }
+        }
+    }
+
+    fn access(&mut self, access: u32) {
+        let info = &self.skeleton.accesses[access as usize];
+        let writes = self.last.entry(info.location).or_default();
+        if info.mode.reads() {
+            for &(from, marker) in writes.iter() {
+                if let Some(m) = marker {
+                    self.announced.insert((m, from, access));
+                }
+            }
+        }
+        if info.mode.writes() {
+            if info.covers {
+                writes.clear();
+            }
+            writes.retain(|w| w.0 != access);
+            writes.push((access, None));
+        }
+    }
+}
