@@ -2,6 +2,7 @@
 
 use std::ptr;
 use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
 
 /// Sleeps while `*word == expected`, at most `nanoseconds` (0: without limit). May return early.
 pub fn wait(word: &AtomicU32, expected: u32, nanoseconds: u64) {
@@ -22,29 +23,28 @@ pub fn wake(word: &AtomicU32, n: i32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), op, n) };
 }
 
-/// A spin that ends after about as long as a sleep and a wake-up cost.
+/// A spin that ends after a given time: short, for on a busy machine whoever is waited for needs the processor.
 pub struct Spin {
     rounds: u32,
-    most: u32,
+    limit: Duration,
+    begun: Option<Instant>,
 }
 
 impl Spin {
-    /// `micros`: roughly how long. On a single processor it does not spin at all.
-    pub fn new(micros: u32) -> Self {
-        let most = if crate::pool::processors() > 1 { micros * 12 } else { 0 };
-        Self { rounds: 0, most }
+    /// `micros`: how long. On a single processor it does not spin at all.
+    pub fn new(micros: u64) -> Self {
+        let micros = if crate::pool::processors() > 1 { micros } else { 0 };
+        Self { rounds: 0, limit: Duration::from_micros(micros), begun: None }
     }
 
     /// One round; false when it is time to sleep.
     pub fn again(&mut self) -> bool {
-        if self.rounds >= self.most {
-            return false;
-        }
         self.rounds += 1;
         // The first rounds look often: most waits here are shorter than a microsecond.
-        for _ in 0..if self.rounds < 16 { 1 } else { 4 } {
+        let pauses = if self.rounds < 16 { 1 } else { 4 };
+        for _ in 0..pauses {
             std::hint::spin_loop();
         }
-        true
+        self.begun.get_or_insert_with(Instant::now).elapsed() < self.limit
     }
 }

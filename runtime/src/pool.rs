@@ -29,7 +29,7 @@ const WORTH_ASLEEP: i64 = 64 << 10;
 const CHUNK_WORK: i64 = 4 << 10;
 
 /// How long a worker looks for work before it sleeps, in microseconds.
-const WORKER_SPIN: u32 = 50;
+const WORKER_SPIN: u64 = 30;
 
 #[derive(Clone, Copy)]
 struct Loop {

@@ -23,7 +23,7 @@ pub static API: HsaApi = HsaApi {
 };
 
 /// Microseconds that an agent's thread looks at its doorbell, and a waiter at a signal, before it sleeps.
-const SPIN: u32 = 30;
+const SPIN: u64 = 10;
 
 /// A signal: the value, and a word to sleep on that changes with it while there are sleepers.
 struct HostSignal {
