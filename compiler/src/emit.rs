@@ -12,7 +12,9 @@ use clef_frontend::diagnostic::Diagnostic;
 use clef_frontend::span::FileId;
 use clef_frontend::{lex, parse, typed_print};
 use clef_psg::fences::view;
+use clef_psg::graph::Psg;
 use clef_psg::job::Want;
+use clef_psg::kernel::KernelFacts;
 use clef_psg::text;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -87,7 +89,7 @@ fn front(args: &EmitArgs, project: &Project) -> Result<u8, u8> {
                 text.push_str(&parse::print::print(tree));
             }
         }
-        _ => text = typed_print::program(&checked.program),
+        _ => text = typed_print::dump(&checked.program),
     }
     write(args, text.as_bytes())?;
     Ok(if checked.has_errors() { output::ERRORS } else { 0 })
@@ -98,7 +100,7 @@ fn middle(args: &EmitArgs, project: &Project) -> Result<u8, u8> {
     let psg = &program.analysed.psg;
     let text = match args.stage {
         Stage::Psg => text::print(psg),
-        Stage::Facts => text::facts(psg, &program.analysed.kernels),
+        Stage::Facts => facts(psg, &program.analysed.kernels),
         _ => {
             let costs = table(project_table(project)).map_err(|diagnostic| args.input.fail(diagnostic))?;
             let mut timings = std::mem::take(&mut program.checked.timings);
@@ -109,6 +111,28 @@ fn middle(args: &EmitArgs, project: &Project) -> Result<u8, u8> {
     };
     write(args, text.as_bytes())?;
     Ok(0)
+}
+
+/// Kernels with the effects of their parameters and their launches.
+fn facts(psg: &Psg, facts: &KernelFacts) -> String {
+    let mut out = String::new();
+    for (id, info) in facts.kernels.iter() {
+        let kernel = &psg.kernels[id];
+        let _ = writeln!(out, "kernel {:?}", kernel.name.as_str());
+        for (param, fact) in kernel.params.iter().zip(&info.params) {
+            let mode = fact.mode.map_or("-", |m| m.text());
+            let covers = if fact.covers { " covers" } else { "" };
+            let _ =
+                writeln!(out, "  {}: {} {mode}{covers}", param.name, text::type_name(&psg.types, param.ty));
+        }
+        for (n, phase) in info.shape.iter().flat_map(|s| &s.phases).enumerate() {
+            let _ = writeln!(out, "  launch {n}: {} dimensions", phase.loops.len());
+        }
+        if let Some(obstacle) = info.shape.as_ref().and_then(|s| s.obstacle.as_ref()) {
+            let _ = writeln!(out, "  no GPU form: {}", obstacle.why);
+        }
+    }
+    out
 }
 
 fn code(args: &EmitArgs, project: &Project, want: Want) -> Result<u8, u8> {

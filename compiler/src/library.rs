@@ -4,7 +4,7 @@
 //! `Members.*`, one of its functions. That may take in a file too many; it never misses one.
 
 use clef_frontend::ast;
-use clef_frontend::lex::{self, Token};
+use clef_frontend::lex::{self, Kind};
 use clef_frontend::span::{FileId, SourceFile};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -23,8 +23,8 @@ pub static FILES: &[LibraryFile] = include!(concat!(env!("OUT_DIR"), "/library.r
 /// The core of the library: always loaded, open everywhere.
 const CORE: &str = "Core";
 
-/// Chooses, in dependency order, the library files that programs with these identifiers need.
-pub fn needed(tokens_of_files: &[&[Token]]) -> Vec<&'static LibraryFile> {
+/// Chooses, in dependency order, the library files that these program texts need.
+pub fn needed(texts: &[&str]) -> Vec<&'static LibraryFile> {
     let mut by_name: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
     for (i, file) in FILES.iter().enumerate() {
         for part in file.module.split('.').filter(|p| *p != "Members") {
@@ -42,8 +42,8 @@ pub fn needed(tokens_of_files: &[&[Token]]) -> Vec<&'static LibraryFile> {
     if let Some(core) = FILES.iter().position(|f| f.module == CORE) {
         choice.visit(core);
     }
-    for tokens in tokens_of_files {
-        choice.visit_names(tokens, "");
+    for text in texts {
+        choice.visit_names(text, "");
     }
     choice.order.into_iter().map(|i| &FILES[i]).collect()
 }
@@ -68,7 +68,6 @@ impl Choice {
         self.state[file] = State::Seen;
         // Core names no other file: where it seems to, it means its own types.
         if FILES[file].module != CORE {
-            let (tokens, _) = lex::lex(FileId(u32::MAX), FILES[file].text);
             // A module's name in its own header is no use of its members' file, which comes after it.
             let module = FILES[file].module;
             let own = if module.starts_with("Members.") {
@@ -76,22 +75,29 @@ impl Choice {
             } else {
                 module.rsplit('.').next().unwrap_or_default()
             };
-            self.visit_names(&tokens, own);
+            self.visit_names(FILES[file].text, own);
         }
         self.order.push(file);
     }
 
-    fn visit_names(&mut self, tokens: &[Token], own: &str) {
-        let mut seen = FxHashSet::default();
-        for token in tokens {
-            let Some(name) = token.identifier() else { continue };
-            if !seen.insert(name) || name.as_str() == own {
+    fn visit_names(&mut self, text: &str, own: &str) {
+        let mut seen: FxHashSet<&str> = FxHashSet::default();
+        let mut names = Vec::new();
+        for token in lex::lex(FileId(u32::MAX), text).0 {
+            let Some(shown) = text.get(token.span.range()) else { continue };
+            match token.kind {
+                Kind::Ident => names.push(shown),
+                // The holes of an interpolated string are expressions.
+                Kind::Interpolated => names.extend(shown.split(|c: char| !c.is_alphanumeric() && c != '_')),
+                _ => {}
+            }
+        }
+        for name in names {
+            if !seen.insert(name) || name == own {
                 continue;
             }
-            if let Some(files) = self.by_name.get(name.as_str()).cloned() {
-                for file in files {
-                    self.visit(file);
-                }
+            for file in self.by_name.get(name).cloned().unwrap_or_default() {
+                self.visit(file);
             }
         }
     }

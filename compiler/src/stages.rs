@@ -4,12 +4,12 @@ use crate::library;
 use crate::project::Project;
 use crate::session::Session;
 use clef_frontend::diagnostic::Diagnostic;
-use clef_frontend::{ast, check, lex, parse, typed};
+use clef_frontend::{ast, check, parse, typed};
 use clef_psg::fences::{self, FenceOptions};
 use clef_psg::graph::{FileInfo, Psg};
 use clef_psg::kernel::{self, KernelFacts};
 use clef_psg::plan::FencePlan;
-use clef_psg::{build, certify, verify};
+use clef_psg::{bounds, build, certify, fold, verify};
 use std::time::Instant;
 
 /// What went wrong in a way that is not the program's fault.
@@ -50,12 +50,10 @@ pub fn check(project: &Project) -> Checked {
     let (mut session, mut diagnostics) = timings.measure("read", || Session::load(project));
     let unreadable = diagnostics.iter().any(Diagnostic::is_error);
     let mut user_asts = Vec::new();
-    let mut tokens = Vec::new();
     timings.measure("parse", || {
         for id in 0..session.user_files {
             let file = clef_frontend::span::FileId(id as u32);
             let text = &session.files[id].text;
-            tokens.push(lex::lex(file, text).0);
             let (tree, found) = parse::parse(file, text);
             user_asts.push(tree);
             diagnostics.extend(found);
@@ -63,15 +61,14 @@ pub fn check(project: &Project) -> Checked {
     });
     let mut library_asts = Vec::new();
     timings.measure("library", || {
-        let views: Vec<&[lex::Token]> = tokens.iter().map(Vec::as_slice).collect();
-        for file in library::needed(&views) {
+        let texts: Vec<&str> = session.files.iter().map(|f| f.text.as_str()).collect();
+        for file in library::needed(&texts) {
             let id = session.add(library::source(file));
             let (tree, found) = library::parse(id, file);
             diagnostics.extend(found);
             library_asts.push(tree);
         }
     });
-    drop(tokens);
     let mut program = typed::Program::default();
     if !unreadable {
         timings.measure("check", || {
@@ -100,11 +97,16 @@ pub fn analyse(checked: &mut Checked) -> Result<Analysed, Bug> {
         .iter()
         .map(|f| FileInfo { name: f.name.clone(), lines: f.lines.clone() })
         .collect();
-    let (psg, mut diagnostics) = checked.timings.measure("graph", || build::build(&checked.program, files));
+    let (mut psg, mut diagnostics) =
+        checked.timings.measure("graph", || build::build(&checked.program, files));
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Ok(Analysed { psg, kernels: KernelFacts::default(), diagnostics });
     }
     checked.timings.measure("verify", || verified(&psg, "build"))?;
+    checked.timings.measure("fold", || fold::globals(&mut psg));
+    diagnostics.extend(checked.timings.measure("inline", || kernel::inline(&mut psg)));
+    checked.timings.measure("bounds", || bounds::remove_checks(&mut psg));
+    checked.timings.measure("verify", || verified(&psg, "bounds"))?;
     let (kernels, found) = checked.timings.measure("kernels", || kernel::analyse(&psg));
     diagnostics.extend(found);
     Ok(Analysed { psg, kernels, diagnostics })

@@ -8,10 +8,11 @@ use crate::project::Project;
 use crate::render;
 use clef_frontend::codes;
 use clef_frontend::diagnostic::Diagnostic;
-use clef_psg::interp::{self, Console};
+use clef_psg::interp::{self, Console, World};
 use std::io::{BufRead, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::time::Instant;
 
 pub fn run(args: &RunArgs) -> u8 {
     let project = match args.input.open() {
@@ -49,6 +50,7 @@ fn native(args: &RunArgs, project: &Project) -> u8 {
 /// Standard input and output as the interpreter sees them.
 struct Terminal {
     out: std::io::BufWriter<std::io::Stdout>,
+    start: Instant,
 }
 
 impl Console for Terminal {
@@ -61,7 +63,9 @@ impl Console for Terminal {
             let _ = self.out.write_all(text.as_bytes());
         }
     }
+}
 
+impl World for Terminal {
     fn read_line(&mut self) -> Option<String> {
         let _ = self.out.flush();
         let mut line = String::new();
@@ -69,6 +73,25 @@ impl Console for Terminal {
             Ok(n) if n > 0 => Some(line.trim_end_matches(['\n', '\r']).to_owned()),
             _ => None,
         }
+    }
+
+    fn read_file(&mut self, path: &str) -> Result<Vec<u8>, String> {
+        std::fs::read(path).map_err(|e| format!("the file \"{path}\" cannot be read: {}", reason(&e)))
+    }
+
+    fn write_file(&mut self, path: &str, content: &[u8], append: bool) -> Result<(), String> {
+        let mut options = std::fs::OpenOptions::new();
+        options.create(true).append(append).write(true).truncate(!append);
+        let written = options.open(path).and_then(|mut file| file.write_all(content));
+        written.map_err(|e| format!("the file \"{path}\" cannot be written: {}", reason(&e)))
+    }
+
+    fn file_exists(&mut self, path: &str) -> bool {
+        std::path::Path::new(path).exists()
+    }
+
+    fn nanoseconds(&mut self) -> i64 {
+        self.start.elapsed().as_nanos() as i64
     }
 }
 
@@ -79,7 +102,7 @@ fn interpret(args: &RunArgs, project: &Project) -> u8 {
     };
     let found = render::in_order([&program.checked.diagnostics[..], &program.analysed.diagnostics].concat());
     render::show(&program.checked.session, &found, args.input.message_format);
-    let mut terminal = Terminal { out: std::io::BufWriter::new(std::io::stdout()) };
+    let mut terminal = Terminal { out: std::io::BufWriter::new(std::io::stdout()), start: Instant::now() };
     let outcome = interp::run(&program.analysed.psg, &program.analysed.kernels, &args.args, &mut terminal);
     let _ = terminal.out.flush();
     if let Some(stop) = &outcome.stopped {
