@@ -51,11 +51,11 @@ impl Lower<'_> {
 
     // --- descriptors
 
-    /// By parameter: bit 0 read, bit 1 written.
+    /// By parameter: bit 0 read, bit 1 written, bit 2 every element written.
     fn effects_of(&self, kernel: KernelId) -> Vec<i64> {
         let params = self.facts.kernels.get(kernel).map(|k| k.params.as_slice()).unwrap_or_default();
         let bits = |mode: Mode| i64::from(mode.reads()) | i64::from(mode.writes()) << 1;
-        params.iter().map(|p| p.mode.map_or(0, bits)).collect()
+        params.iter().map(|p| p.mode.map_or(0, bits) | i64::from(p.covers) << 2).collect()
     }
 
     fn define_kernel_data(&mut self, id: KernelId, kernel: &Kernel, effects: &[i64]) {
