@@ -48,6 +48,9 @@ impl<'a> Checker<'a> {
         if let Some(field) = self.this_field(ident) {
             return Head::Expr(field);
         }
+        if let Some(value) = self.choice_named(ident.name) {
+            return Head::Value { value, args, ident };
+        }
         if let Some(value) = self.find_value(ident.name) {
             return Head::Value { value, args, ident };
         }

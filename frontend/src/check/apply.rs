@@ -49,6 +49,13 @@ impl<'a> Checker<'a> {
                 let id = self.builtin_value_at(b, args, ident.span, want);
                 return self.coerce(id, want);
             }
+            Head::Value { value: Value::Case(d, case), ident, .. } if self.choice_named(ident.name).is_some() => {
+                let unit = self.unit(span);
+                let (ty, fields) = self.case_type(d, case, None);
+                let held = self.types.known.unit;
+                self.unify_at(fields.first().copied().unwrap_or(held), held, span, Why::Nothing);
+                self.push(ExprKind::Union { case, fields: vec![unit] }, ty, span)
+            }
             Head::Value { value: Value::Case(d, case), args, .. } => self.case_value(d, case, args, span).0,
             Head::Value { value, args: Some(args), ident } => self.typed_value(value, args, ident),
             Head::Value { value, args: None, ident } => self.value_expr(value, ident).0,
@@ -81,8 +88,10 @@ impl<'a> Checker<'a> {
             Value::Def(d) => self.def_info[d.index()].arity as usize,
             Value::Lib(lib) => match self.libs[lib as usize].source {
                 super::library::LibSource::Binding(b) => match &b.head {
-                    ast::BindingHead::Name { params, .. } => params.len(),
-                    _ => 1,
+                    ast::BindingHead::Name { params, .. } | ast::BindingHead::ActivePattern { params, .. } => {
+                        params.len()
+                    }
+                    ast::BindingHead::Pattern(_) => 1,
                 },
                 super::library::LibSource::Member(m, _) => m.params.len() + usize::from(!m.is_static),
                 super::library::LibSource::Extern(e) => e.params.len(),

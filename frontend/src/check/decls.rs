@@ -208,8 +208,8 @@ impl<'a> Checker<'a> {
     fn define(&mut self, decl: &ast::Decl, b: &Binding, name: Ustr, span: Span) -> DefId {
         let attributes = attributes_of(decl, b);
         let arity = match &b.head {
-            BindingHead::Name { params, .. } => params.len() as u32,
-            _ => 0,
+            BindingHead::Name { params, .. } | BindingHead::ActivePattern { params, .. } => params.len() as u32,
+            BindingHead::Pattern(_) => 0,
         };
         let def = Def {
             path: self.qualified(name),
@@ -263,12 +263,42 @@ impl<'a> Checker<'a> {
             BindingHead::ActivePattern { cases, partial, span, .. } => {
                 let Some(first) = cases.first() else { return };
                 let def = self.define(decl, b, first.name, *span);
+                self.cx.choices = self.choices(cases, *partial, *span);
                 let open = self.infer_binding(def, b, None);
                 self.close_group(vec![open]);
                 self.add_active(Value::Def(def), cases, *partial);
             }
             BindingHead::Pattern(p) => self.top_pattern(decl, b, p),
         }
+    }
+
+    /// What the cases of a total active pattern make in its body: cases of the library's choice types.
+    pub(crate) fn choices(
+        &mut self,
+        cases: &[ast::Ident],
+        partial: bool,
+        span: Span,
+    ) -> Vec<(Ustr, crate::typed::TypeDefId, u32)> {
+        if partial || cases.len() < 2 {
+            return Vec::new();
+        }
+        let names = ["Choice".to_owned(), format!("Choice{}", cases.len())];
+        let found = names.iter().find_map(|n| match self.core_type(n) {
+            Some(super::env::TypeEntry::Def(d)) if self.type_defs[d.index()].params.len() == cases.len() => Some(d),
+            _ => None,
+        });
+        let Some(def) = found else {
+            self.diags.push(
+                Diagnostic::error(
+                    codes::OUTSIDE_SUBSET,
+                    span,
+                    format!("an active pattern of {} cases is outside the subset", cases.len()),
+                )
+                .help("use a union and a function that makes it"),
+            );
+            return Vec::new();
+        };
+        cases.iter().enumerate().map(|(n, c)| (c.name, def, n as u32)).collect()
     }
 
     /// `let (a, b) = e`: a hidden value, and one value for each name, taken out of it.

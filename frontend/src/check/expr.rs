@@ -765,7 +765,13 @@ impl<'a> Checker<'a> {
                     self.cx.type_vars.insert(p.name.name, var);
                 }
             }
+            let outer = self.cx.choices.len();
+            if let BindingHead::ActivePattern { cases, partial, span, .. } = &b.head {
+                let more = self.choices(cases, *partial, *span);
+                self.cx.choices.extend(more);
+            }
             let value = self.local_function(b, ty);
+            self.cx.choices.truncate(outer);
             self.cx.type_vars = saved;
             bindings.push((local, value));
         }

@@ -77,6 +77,15 @@ impl Parser<'_> {
         self.error_expr()
     }
 
+    /// Like [`Self::block`], for the value of `<-`, `yield`, `return`: on the same line, a `;` ends it.
+    pub(super) fn value_block(&mut self, after: &str) -> Expr {
+        let outer = self.semi;
+        self.semi = outer && self.token().first;
+        let e = self.block(after);
+        self.semi = outer;
+        e
+    }
+
     /// The lines of the block whose layout is set, as one expression.
     pub(super) fn lines(&mut self) -> Expr {
         let semi = self.semi;
@@ -290,7 +299,7 @@ impl Parser<'_> {
         match self.cur() {
             Kind::LArrow => {
                 self.bump();
-                let value = self.block("after `<-`");
+                let value = self.value_block("after `<-`");
                 e = self.expr_at(ExprKind::Assign(Box::new(e), Box::new(value)), start);
             }
             Kind::Colon => {

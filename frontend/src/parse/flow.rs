@@ -70,12 +70,12 @@ impl Parser<'_> {
             Kind::Lazy => ExprKind::Lazy(Box::new(self.unary())),
             Kind::Assert => ExprKind::Assert(Box::new(self.unary())),
             Kind::Yield | Kind::YieldBang => {
-                ExprKind::Yield { value: Box::new(self.block(&after)), bang: kind == Kind::YieldBang }
+                ExprKind::Yield { value: Box::new(self.value_block(&after)), bang: kind == Kind::YieldBang }
             }
             Kind::Return | Kind::ReturnBang => {
-                ExprKind::Return { value: Box::new(self.block(&after)), bang: kind == Kind::ReturnBang }
+                ExprKind::Return { value: Box::new(self.value_block(&after)), bang: kind == Kind::ReturnBang }
             }
-            Kind::DoBang => ExprKind::DoBang(Box::new(self.block(&after))),
+            Kind::DoBang => ExprKind::DoBang(Box::new(self.value_block(&after))),
             Kind::Try => self.try_form(start),
             Kind::New => self.new_form(start),
             Kind::Struct => {
