@@ -38,11 +38,11 @@ pub struct Buffer {
 
 #[derive(Default)]
 pub struct Table {
-    buffers: BTreeMap<usize, Box<Buffer>>,
+    buffers: BTreeMap<usize, Buffer>,
     /// Start and end of the allocation that was found last.
     last: Option<(usize, usize)>,
     /// Without references, but in use by pending dispatches.
-    leaving: Vec<Box<Buffer>>,
+    leaving: Vec<Buffer>,
 }
 
 static TABLE: Mutex<Table> = Mutex::new(Table { buffers: BTreeMap::new(), last: None, leaving: Vec::new() });
@@ -68,10 +68,10 @@ impl Table {
                 start
             }
         };
-        self.buffers.get_mut(&key).map(Box::as_mut)
+        self.buffers.get_mut(&key)
     }
 
-    fn collect(&mut self) -> Vec<Box<Buffer>> {
+    fn collect(&mut self) -> Vec<Buffer> {
         let (done, pending) = std::mem::take(&mut self.leaving).into_iter().partition(|b| b.idle());
         self.leaving = pending;
         done
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn clef_alloc_unified(
     let Ok(size) = usize::try_from(bytes) else { stop::clef_panic_length(bytes, loc) };
     let backing = agents::backing();
     let done = table().collect();
-    done.into_iter().for_each(|b| free(*b));
+    done.into_iter().for_each(free);
     let (start, device, memory) = match backing {
         Backing::Vulkan(vulkan) => match vulkan.allocate(size as u64) {
             Ok(allocation) => (allocation.host as usize, allocation.device, Memory::Vulkan(allocation)),
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn clef_alloc_unified(
         },
     };
     let buffer = Buffer { start, bytes: size, device, count: 0, uses: Vec::new(), memory };
-    table().buffers.insert(start, Box::new(buffer));
+    table().buffers.insert(start, buffer);
     if matches!(backing, Backing::Adversarial) {
         crate::adversarial::allocated(start, size);
     }
@@ -193,7 +193,7 @@ pub extern "C" fn clef_buffer_release(address: *mut u8) {
     let Some(buffer) = table.buffers.remove(&start) else { return };
     if buffer.idle() {
         drop(table);
-        free(*buffer);
+        free(buffer);
     } else {
         table.leaving.push(buffer);
     }

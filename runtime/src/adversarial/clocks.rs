@@ -196,24 +196,18 @@ impl Clocks {
 
     /// All that has ended when a dispatch has.
     fn ended_with(&self, who: Who, sequence: u64) -> Known {
-        let mut known = Known::new();
-        if let Some(lane) = self.lanes.get(&who) {
-            if let Some(before) =
-                usize::try_from(sequence).ok().and_then(|n| lane.history.get(n.checked_sub(1)?))
-            {
-                known = before.clone();
-            }
-        }
+        let before = usize::try_from(sequence).ok().and_then(|n| n.checked_sub(1));
+        let lane = self.lanes.get(&who);
+        let mut known = before.and_then(|n| lane?.history.get(n)).cloned().unwrap_or_default();
         raise(&mut known, who, sequence);
         known
     }
 
     /// A host access, or a kernel that the host runs in place.
     pub fn host(&mut self, by: &Access, touches: &[Touch]) -> Vec<Race> {
-        let known = self.host.clone();
         let mut races = Vec::new();
         for touch in touches {
-            self.check(by, touch, &known, &|write| write.visible(Who::CPU), &mut races);
+            self.check(by, touch, &self.host, &|write| write.visible(Who::CPU), &mut races);
             self.note(by, touch, false);
         }
         races

@@ -46,7 +46,7 @@ pub fn seed() -> Option<u64> {
 pub struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -56,12 +56,12 @@ impl Random {
 
     /// A number below `n`.
     pub fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
+        (self.draw() % n.max(1) as u64) as usize
     }
 
     /// True once in `n` times.
     pub fn one_in(&mut self, n: u64) -> bool {
-        self.next().is_multiple_of(n)
+        self.draw().is_multiple_of(n)
     }
 }
 
@@ -92,6 +92,8 @@ struct World {
     clocks: Clocks,
     shadows: Shadows,
     queues: BTreeMap<usize, Queue>,
+    /// Host accesses (place, buffer) that were checked since anything else happened: loops repeat them.
+    checked: Vec<(usize, usize)>,
 }
 
 static WORLD: OnceLock<Mutex<World>> = OnceLock::new();
@@ -105,6 +107,7 @@ fn world() -> MutexGuard<'static, World> {
             clocks: Clocks::new(vulkan),
             shadows: Shadows::default(),
             queues: BTreeMap::new(),
+            checked: Vec::new(),
         })
     });
     world.lock().unwrap_or_else(PoisonError::into_inner)
@@ -113,6 +116,7 @@ fn world() -> MutexGuard<'static, World> {
 /// A new buffer.
 pub fn allocated(start: usize, bytes: usize) {
     let mut world = world();
+    world.checked.clear();
     world.clocks.allocated(start);
     world.shadows.allocated(start, bytes);
 }
@@ -121,6 +125,7 @@ pub fn allocated(start: usize, bytes: usize) {
 pub fn freed(start: usize) {
     let mut world = world();
     world.run_all();
+    world.checked.clear();
     world.clocks.freed(start);
     world.shadows.freed(start);
 }
@@ -132,10 +137,16 @@ pub fn host_access(address: usize, bytes: usize, write: bool, loc: *const Loc) {
     if world.random.one_in(16) {
         world.weather();
     }
-    let touch = Touch { buffer: start, reads: !write, writes: write, covers: false };
-    let by = clocks::Access { who: Who::CPU, sequence: 0, loc, dispatch: std::ptr::null() };
-    let races = world.clocks.host(&by, &[touch]);
-    report(&races);
+    let access = (loc as usize | usize::from(write), start);
+    if !world.checked.contains(&access) {
+        if world.checked.len() >= 16 {
+            world.checked.clear();
+        }
+        world.checked.push(access);
+        let touch = Touch { buffer: start, reads: !write, writes: write, covers: false };
+        let by = clocks::Access { who: Who::CPU, sequence: 0, loc, dispatch: std::ptr::null() };
+        report(&world.clocks.host(&by, &[touch]));
+    }
     if write {
         world.shadows.host_writes(start, address - start, bytes);
     }
@@ -145,6 +156,7 @@ pub fn host_access(address: usize, bytes: usize, write: bool, loc: *const Loc) {
 pub fn wait(number: usize, sequence: u64) {
     let mut world = world();
     world.run_until(number, sequence);
+    world.checked.clear();
     world.clocks.wait(who(number), sequence);
     world.shadows.host_acquires();
 }
@@ -197,7 +209,15 @@ pub unsafe fn dispatch(dispatch: &'static Dispatch, args: *const u64) {
     if kernel.host.is_none() {
         agents::no_host_form(dispatch);
     }
+    if dispatch.agent == 1 && kernel.n_phases == 0 && agents::route() == ROUTE_VULKAN {
+        let name = stopped::kernel_name(kernel);
+        stop::stop_at(
+            &dispatch.loc,
+            format_args!("kernel `{name}` has no form for the GPU: the program was not built for Vulkan"),
+        );
+    }
     let mut world = world();
+    world.checked.clear();
     let by = clocks::Access { who: Who::CPU, sequence: 0, loc: &dispatch.loc, dispatch };
     if dispatch.agent == 0 {
         world.weather();

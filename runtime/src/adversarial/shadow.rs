@@ -348,7 +348,7 @@ impl Shadows {
             let Some(shadow) = self.all.get_mut(&view.start) else { continue };
             view.reads |= !view.writes;
             view.before = if !view.reads {
-                (0..shadow.bytes).map(|_| random.next() as u8).collect()
+                (0..shadow.bytes).map(|_| random.draw() as u8).collect()
             } else if npu {
                 shadow.memory.clone()
             } else {

@@ -146,10 +146,9 @@ impl Lane {
         if old > 0 {
             self.wait(old);
         }
-        if let Some((other, barrier)) = producer.pins[at].take() {
-            if let Some(lane) = LANES_OF_ALL[other].get() {
-                lane.wait(barrier + 1);
-            }
+        let pin = producer.pins[at].take();
+        if let Some((lane, barrier)) = pin.and_then(|(other, at)| Some((LANES_OF_ALL[other].get()?, at))) {
+            lane.wait(barrier + 1);
         }
         // The signal first: whoever sees the new owner must not see the old packet's zero.
         (API.signal_store)(slot.signal, 1);
