@@ -136,6 +136,12 @@ codes! {
     KERNEL_VALUE = 524;
     /// A kernel that is dispatched to a GPU has no form for the route asked for.
     NO_GPU_FORM = 560;
+    /// An agent touches a buffer whose `Agents` does not list it.
+    AGENT_NOT_LISTED = 601;
+    /// A buffer's hint names an agent that hardly uses it.
+    HINT_CONTRADICTED = 602;
+    /// A buffer that no agent reads.
+    BUFFER_NOT_READ = 603;
     /// Exceptions (`try`, `exception`, `raise` as syntax) are outside the subset.
     NO_EXCEPTIONS = 400;
     /// Inheritance, interfaces and abstract members are outside the subset.

@@ -1,7 +1,7 @@
 //! Random programs: straight lines against the optimum found by trying all sets of elements, trees against the checker.
 
-use super::super::place::{holds, price};
 use super::super::flow::{Anchor, El, Flow, Placed, is_queue};
+use super::super::place::{holds, price};
 use super::{litmus, plan};
 use crate::audit::audit_skeleton;
 use crate::certify::check_skeleton;
@@ -34,7 +34,8 @@ fn statement(dice: &mut Dice, buffers: u64, out: &mut String) -> usize {
     let _ = write!(out, "{agent}");
     let first = dice.roll(buffers);
     for i in 0..n {
-        let mode = dice.pick(if agent == "CPU" { &["r", "r", "w", "f"] } else { &["r", "w", "rw", "p", "rp", "r"] });
+        let mode =
+            dice.pick(if agent == "CPU" { &["r", "r", "w", "f"] } else { &["r", "w", "rw", "p", "rp", "r"] });
         let _ = write!(out, " {mode} b{}", (first + i) % buffers.max(2));
     }
     out.push_str("; ");
@@ -69,7 +70,8 @@ fn candidates(s: &Skeleton, table: &CostTable) -> Vec<El> {
         }
         if is_queue(to.context) {
             for queue in 2..s.contexts.len() as u8 {
-                let first = into.iter().copied().filter(|&a| info(a).context == queue && queue != to.context).min();
+                let first =
+                    into.iter().copied().filter(|&a| info(a).context == queue && queue != to.context).min();
                 if let Some(first) = first {
                     let on = (first..b).filter(|&d| info(d).context == queue && info(d).dispatch);
                     out.extend(on.map(|on| El::Follow { before: b, on }));
@@ -144,7 +146,12 @@ fn straight_lines_cost_the_optimum() {
         for name in TABLES {
             let table = find(name).expect("a table");
             let plan = plan(&skeleton, &table);
-            assert_eq!(plan.cost(), brute(&skeleton, &table, plan.cost()), "{text} on {name}: {:?}", plan.elements);
+            assert_eq!(
+                plan.cost(),
+                brute(&skeleton, &table, plan.cost()),
+                "{text} on {name}: {:?}",
+                plan.elements
+            );
         }
     }
 }
