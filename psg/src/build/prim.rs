@@ -165,8 +165,14 @@ impl Builder<'_> {
             {
                 let shape = self.known_def(*member, Rc::clone(&targs));
                 let params = self.shape(shape).params.clone();
-                if params.len() == arity && params[..] == types[..] {
-                    let args = operands.iter().map(|n| Val::Node(*n)).collect();
+                // Written with its operands in a tuple or one after the other.
+                let tupled = arity > 1 && params[..] == [self.tuple(types.clone())];
+                if tupled || params[..] == types[..] {
+                    let args = if tupled {
+                        vec![Val::Node(self.push(Op::Make(0), operands, params[0], span))]
+                    } else {
+                        operands.iter().map(|n| Val::Node(*n)).collect()
+                    };
                     return self.call_shape(shape, super::shape::Leaves::new(), args, false, span);
                 }
             }

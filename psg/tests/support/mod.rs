@@ -32,7 +32,12 @@ fn library() -> Vec<(String, String)> {
 
 /// A program's graph, verified; or everything that is wrong with it.
 pub fn build(name: &str, text: &str) -> Result<Psg, String> {
-    let mut files = vec![(name.to_owned(), text.to_owned())];
+    build_files(vec![(name.to_owned(), text.to_owned())])
+}
+
+/// The same of several files, in order.
+pub fn build_files(mut files: Vec<(String, String)>) -> Result<Psg, String> {
+    let own = files.len();
     files.extend(library());
     let mut diagnostics = Vec::new();
     let mut trees = Vec::new();
@@ -41,12 +46,14 @@ pub fn build(name: &str, text: &str) -> Result<Psg, String> {
         trees.push(tree);
         diagnostics.extend(found);
     }
-    let (user, library) = trees.split_at(1);
+    let (user, library) = trees.split_at(own);
     let (program, found) = check::check(&CheckInput { files: user, library });
     diagnostics.extend(found);
     errors(&files, &diagnostics)?;
-    let infos =
-        files.iter().map(|(name, text)| FileInfo { name: name.clone(), lines: LineIndex::new(text) }).collect();
+    let infos = files
+        .iter()
+        .map(|(name, text)| FileInfo { name: name.clone(), lines: LineIndex::new(text) })
+        .collect();
     let (psg, found) = clef_psg::build::build(&program, infos);
     errors(&files, &found)?;
     clef_psg::verify::verify(&psg).map_err(|errors| {
