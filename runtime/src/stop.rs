@@ -9,7 +9,7 @@ use crate::output;
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::fmt;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// Exit code of a stopped program.
 pub const STOPPED: i32 = 134;
@@ -23,6 +23,9 @@ pub type Handler = (fn(context: usize, text: String) -> !, usize);
 
 /// Called on the host's way out because of an error, before it prints: an agent's earlier error comes first.
 pub type Before = fn();
+
+/// Some thread is ending the process because of an error.
+static STOPPING: AtomicBool = AtomicBool::new(false);
 
 static BEFORE: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -76,6 +79,12 @@ pub fn stop_at(loc: *const Loc, text: fmt::Arguments<'_>) -> ! {
     let text = format!("{}: {text}", Place(loc));
     if let Some((handler, context)) = HANDLER.get() {
         handler(context, text);
+    }
+    if STOPPING.swap(true, Ordering::AcqRel) {
+        // Another thread of the same loop was first; its message is the one.
+        loop {
+            std::thread::park();
+        }
     }
     let before = BEFORE.swap(std::ptr::null_mut(), Ordering::AcqRel);
     if !before.is_null() {

@@ -4,6 +4,7 @@
 
 mod support;
 
+use clef_runtime::abi::Arg;
 use clef_runtime::buffers::{alive, clef_buffer_release};
 use clef_runtime::pool::clef_parallel;
 use clef_runtime::{memory, output, stop};
@@ -238,6 +239,25 @@ fn loops_run_every_item_once_also_nested_and_from_several_threads() {
             assert_eq!(SUM.load(Ordering::Relaxed), 4 * 50 * 20 * 499_500);
         })
         .fine();
+    }
+}
+
+unsafe extern "C" fn stop_range(_: *const u8, begin: i64, _: i64) {
+    stop::clef_panic_bounds(begin, 0, leak(loc(66)));
+}
+
+unsafe extern "C" fn stop_everywhere(_: *const Arg) {
+    unsafe { clef_parallel(stop_range, std::ptr::null(), 1000, 1_000_000) };
+}
+
+#[test]
+fn one_thread_of_a_loop_reports() {
+    for (name, agent) in [("loop-cpu", CPU), ("loop-gpu", GPU)] {
+        let ended = scenario(name, &[("CLEF_THREADS", "4")], || {
+            at(40, kernel("all", vec![], stop_everywhere), agent, 0, header(2, 2)).run(&[]);
+        });
+        ended.ends(134, "test.clef:66:5: index ");
+        assert!(is_child() || ended.errors.matches("index").count() == 1, "{}", ended.errors);
     }
 }
 
