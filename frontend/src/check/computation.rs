@@ -26,9 +26,38 @@ impl<'a> Checker<'a> {
         let element = element.unwrap_or_else(|| self.types.fresh());
         let ty = self.types.make(Type::Named(seq, SmallVec::from_vec(vec![TypeArg::Type(element)])));
         let outer = std::mem::take(&mut self.cx.yields);
-        let id = self.delayed_seq(body, ty, span);
+        let id = match &body.kind {
+            E::Range { from, step, to } => self.seq_range(from, step.as_deref(), to, span),
+            _ => self.delayed_seq(body, ty, span),
+        };
         self.cx.yields = outer;
         self.coerce(id, want)
+    }
+
+    /// `seq { from .. step .. to }`.
+    fn seq_range(
+        &mut self,
+        from: &'a ast::Expr,
+        step: Option<&'a ast::Expr>,
+        to: &'a ast::Expr,
+        span: Span,
+    ) -> ExprId {
+        let int = self.types.known.int;
+        let from = self.branch(from, Want::ANY);
+        let ty = self.ty(from);
+        let at = self.span(from);
+        let step = match step {
+            Some(step) => self.branch(step, Want::new(ty, Why::Elements(at))),
+            None => {
+                let one = self.push(ExprKind::Int(1), int, span);
+                self.call_library(&["Core", "Number"], "ofInt", &[one], span).unwrap_or(one)
+            }
+        };
+        let to = self.branch(to, Want::new(ty, Why::Elements(at)));
+        match self.call_library(&["Seq"], "range", &[from, step, to], span) {
+            Some(id) => id,
+            None => self.error_expr(span),
+        }
     }
 
     fn delayed_seq(&mut self, body: &'a ast::Expr, ty: Ty, span: Span) -> ExprId {
@@ -87,6 +116,9 @@ impl<'a> Checker<'a> {
         let element = element.unwrap_or(self.types.known.error);
         match &e.kind {
             E::Paren(inner) => self.in_seq(inner, want),
+            E::Range { .. } => {
+                self.range_collection(e, ast::Collection::List, e.span, Want::new(ty, Why::Nothing))
+            }
             E::Yield { value, bang: false } => {
                 let value = self.branch(value, Want::new(element, Why::Nothing));
                 self.call_seq("singleton", &[value], ty, e.span)
