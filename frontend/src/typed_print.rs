@@ -4,8 +4,8 @@
 
 use crate::ast::{FloatKind, IntKind};
 use crate::typed::{
-    Body, DefId, DefKind, ExprId, ExprKind, ForStep, FormatPart, Measure, MeasureAtom, PatId, PatKind, Program, TyId,
-    Type, TypeArg, TypeDefKind, TypeParamDef,
+    Body, DefId, DefKind, ExprId, ExprKind, ForStep, FormatPart, Measure, MeasureAtom, PatId, PatKind,
+    Program, TyId, Type, TypeArg, TypeDefKind, TypeParamDef,
 };
 use std::fmt::Write;
 
@@ -101,7 +101,8 @@ impl Printer<'_> {
             }
             Type::Fun(a, b) => wrap(format!("{} -> {}", self.ty(*a, 1), self.ty(*b, 0)), 0),
             Type::AnonRecord(fields) => {
-                let fields: Vec<String> = fields.iter().map(|(n, t)| format!("{n}: {}", self.ty(*t, 0))).collect();
+                let fields: Vec<String> =
+                    fields.iter().map(|(n, t)| format!("{n}: {}", self.ty(*t, 0))).collect();
                 format!("{{| {} |}}", fields.join("; "))
             }
             Type::Named(d, args) => {
@@ -153,7 +154,8 @@ pub fn dump(program: &Program) -> String {
         let _ = write!(out, "type {}{params} =", def.path);
         match &def.kind {
             TypeDefKind::Record(fields) | TypeDefKind::Class(fields) => {
-                let fields: Vec<String> = fields.iter().map(|f| format!("{}: {}", f.name, p.ty(f.ty, 0))).collect();
+                let fields: Vec<String> =
+                    fields.iter().map(|f| format!("{}: {}", f.name, p.ty(f.ty, 0))).collect();
                 let _ = writeln!(out, " {{ {} }}", fields.join("; "));
             }
             TypeDefKind::Union(cases) => {

@@ -37,7 +37,9 @@ impl<'a> Checker<'a> {
                 other => other,
             },
             E::Dot(base, last) => self.dot_head(e, base, *last),
-            E::Paren(inner) if matches!(inner.kind, E::Name(_) | E::OpName(_) | E::Dot(..) | E::TypeApp(..)) => {
+            E::Paren(inner)
+                if matches!(inner.kind, E::Name(_) | E::OpName(_) | E::Dot(..) | E::TypeApp(..)) =>
+            {
                 self.head(inner)
             }
             _ => Head::Expr(self.expr(e, Want::ANY)),
@@ -329,7 +331,8 @@ impl<'a> Checker<'a> {
             return (self.push(ExprKind::Union { case, fields: Vec::new() }, ty, span), ty);
         }
         self.cx.depth += 1;
-        let from = if let [one] = fields.as_slice() { *one } else { self.types.make(Type::Tuple(fields.clone())) };
+        let from =
+            if let [one] = fields.as_slice() { *one } else { self.types.make(Type::Tuple(fields.clone())) };
         let local = self.temp("value", from, span);
         let parts = if fields.len() == 1 {
             vec![self.local_expr(local, span)]
@@ -450,11 +453,8 @@ impl<'a> Checker<'a> {
     fn find_members(&self, ty: Ty, name: Ustr) -> (Vec<Value>, bool) {
         let Some(shape) = self.types.shape(ty) else { return (Vec::new(), false) };
         if let Type::Named(d, _) = shape {
-            let own: Vec<_> = self.type_info[d.index()]
-                .members
-                .iter()
-                .filter(|m| !m.is_static && m.name == name)
-                .collect();
+            let own: Vec<_> =
+                self.type_info[d.index()].members.iter().filter(|m| !m.is_static && m.name == name).collect();
             if let Some(first) = own.first() {
                 return (own.iter().map(|m| m.value).collect(), first.is_property);
             }
@@ -462,16 +462,8 @@ impl<'a> Checker<'a> {
         let Some(module) = self.members_module(shape) else { return (Vec::new(), false) };
         let Some(id) = self.module_at(&["Members", &module]) else { return (Vec::new(), false) };
         let found = self.module(id).overloads.get(&name).cloned().unwrap_or_default();
-        let is_property = match found.first() {
-            Some(Value::Lib(lib)) => match self.libs[*lib as usize].source {
-                super::library::LibSource::Binding(b) => {
-                    matches!(&b.head, ast::BindingHead::Name { params, .. } if params.len() == 1)
-                }
-                _ => false,
-            },
-            _ => false,
-        };
-        (found, is_property)
+        // Whether it is a property or a method without arguments, the call tells.
+        (found, false)
     }
 
     /// The module of the library that holds a built-in type's members.
@@ -528,8 +520,11 @@ impl<'a> Checker<'a> {
                 names.extend(self.module(id).overloads.keys().copied());
             }
         }
-        let (code, what) =
-            if is_record { (codes::UNKNOWN_FIELD, "field or member") } else { (codes::UNKNOWN_MEMBER, "member") };
+        let (code, what) = if is_record {
+            (codes::UNKNOWN_FIELD, "field or member")
+        } else {
+            (codes::UNKNOWN_MEMBER, "member")
+        };
         let mut d = Diagnostic::error(code, name.span, format!("`{shown}` has no {what} `{}`", name.name));
         if let Some(near) = nearest(name.name, names.into_iter()) {
             d = d.help(format!("did you mean `{near}`?"));
@@ -597,7 +592,9 @@ impl<'a> Checker<'a> {
             }
             slots[index] = Some(id);
         }
-        self.missing_fields(d, &defs, &slots, span);
+        if order.len() == fields.len() {
+            self.missing_fields(d, &defs, &slots, span);
+        }
         let error = |c: &mut Self| c.error_expr(span);
         let filled = slots.into_iter().map(|s| s.unwrap_or_else(|| error(self))).collect();
         self.done(ExprKind::Record { fields: filled, order }, ty, span, want)

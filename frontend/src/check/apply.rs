@@ -12,10 +12,18 @@ use crate::typed::{ExprId, ExprKind, Type, TypeDefId};
 
 /// What stands in front of arguments.
 pub(crate) enum Head<'a> {
-    Value { value: Value, args: Option<&'a [SrcArg]>, ident: Ident },
+    Value {
+        value: Value,
+        args: Option<&'a [SrcArg]>,
+        ident: Ident,
+    },
     Expr(ExprId),
     /// A method: the first candidate that fits is taken.
-    Members { receiver: Option<ExprId>, candidates: Vec<Value>, ident: Ident },
+    Members {
+        receiver: Option<ExprId>,
+        candidates: Vec<Value>,
+        ident: Ident,
+    },
 }
 
 /// An argument: still to be checked, or already.
@@ -49,7 +57,9 @@ impl<'a> Checker<'a> {
                 let id = self.builtin_value_at(b, args, ident.span, want);
                 return self.coerce(id, want);
             }
-            Head::Value { value: Value::Case(d, case), ident, .. } if self.choice_named(ident.name).is_some() => {
+            Head::Value { value: Value::Case(d, case), ident, .. }
+                if self.choice_named(ident.name).is_some() =>
+            {
                 let unit = self.unit(span);
                 let (ty, fields) = self.case_type(d, case, None);
                 let held = self.types.known.unit;
@@ -88,9 +98,8 @@ impl<'a> Checker<'a> {
             Value::Def(d) => self.def_info[d.index()].arity as usize,
             Value::Lib(lib) => match self.libs[lib as usize].source {
                 super::library::LibSource::Binding(b) => match &b.head {
-                    ast::BindingHead::Name { params, .. } | ast::BindingHead::ActivePattern { params, .. } => {
-                        params.len()
-                    }
+                    ast::BindingHead::Name { params, .. }
+                    | ast::BindingHead::ActivePattern { params, .. } => params.len(),
                     ast::BindingHead::Pattern(_) => 1,
                 },
                 super::library::LibSource::Member(m, _) => m.params.len() + usize::from(!m.is_static),
@@ -364,7 +373,8 @@ impl<'a> Checker<'a> {
         want: Want,
     ) -> ExprId {
         let own = usize::from(receiver.is_some());
-        let is_unit = matches!(args.first(), Some(Arg::Source(e)) if matches!(bare(e).kind, E::Lit(Lit::Unit)));
+        let is_unit =
+            matches!(args.first(), Some(Arg::Source(e)) if matches!(bare(e).kind, E::Lit(Lit::Unit)));
         // A property that holds a function, applied; or a library method without arguments.
         if receiver.is_some() && candidates.iter().all(|&c| self.value_arity(c) <= own) {
             let head = Head::Members { receiver, candidates, ident };
@@ -487,7 +497,8 @@ impl<'a> Checker<'a> {
     }
 
     fn becomes_sequence(&self, expected: Ty, found: Ty) -> bool {
-        let is_seq = matches!(self.types.shape(expected), Some(Type::Named(d, _)) if Some(*d) == self.core.seq);
+        let is_seq =
+            matches!(self.types.shape(expected), Some(Type::Named(d, _)) if Some(*d) == self.core.seq);
         is_seq
             && match self.types.shape(found) {
                 Some(Type::Array(_)) => true,

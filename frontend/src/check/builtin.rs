@@ -3,10 +3,10 @@
 //! They are looked up last, so that the library and the program may define the same names. Used without all of their
 //! arguments they become function values.
 
+use super::Checker;
 use super::apply::Arg;
 use super::ops::Class;
 use super::types::{Ty, Want, Why};
-use super::Checker;
 use crate::ast::{FloatKind, IntKind, TypeArg as SrcArg};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -287,8 +287,11 @@ impl<'a> Checker<'a> {
                 for id in [first, second] {
                     self.coerce(id, Want::new(known.bool, Why::Condition));
                 }
-                let kind =
-                    if b == Builtin::And { ExprKind::And(first, second) } else { ExprKind::Or(first, second) };
+                let kind = if b == Builtin::And {
+                    ExprKind::And(first, second)
+                } else {
+                    ExprKind::Or(first, second)
+                };
                 self.push(kind, known.bool, span)
             }
             Builtin::ToInt(_) | Builtin::ToFloat(_) | Builtin::ToChar => {
@@ -429,7 +432,9 @@ impl<'a> Checker<'a> {
             | Prim::Cosh
             | Prim::Tanh
             | Prim::Pow => Class::Float,
-            Prim::BitAnd | Prim::BitOr | Prim::BitXor | Prim::BitNot | Prim::Shl | Prim::Shr => Class::Integer,
+            Prim::BitAnd | Prim::BitOr | Prim::BitXor | Prim::BitNot | Prim::Shl | Prim::Shr => {
+                Class::Integer
+            }
             _ => Class::Number,
         }
     }

@@ -500,7 +500,9 @@ fn is_effect(e: &ast::Expr) -> bool {
         E::Yield { .. } | E::Return { .. } | E::DoBang(_) | E::LetBang { .. } | E::MatchBang { .. } => false,
         E::If { then, otherwise, .. } => is_effect(then) && otherwise.as_deref().is_none_or(is_effect),
         E::Seq(items) => items.iter().all(is_effect),
-        E::Let { body, .. } | E::ForIn { body, .. } | E::ForTo { body, .. } | E::While { body, .. } => is_effect(body),
+        E::Let { body, .. } | E::ForIn { body, .. } | E::ForTo { body, .. } | E::While { body, .. } => {
+            is_effect(body)
+        }
         E::Match { arms, .. } => arms.iter().all(|a| is_effect(&a.body)),
         _ => true,
     }

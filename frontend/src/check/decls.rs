@@ -2,13 +2,15 @@
 
 use super::types::{Quantified, Ty, Want, Why};
 use super::{Checker, Cx, DefInfo, MatchOrigin, ModuleId, Value};
-use crate::ast::{self, Attribute, Binding, BindingHead, DeclKind, ExprKind as E, File, Lit, Pattern, PatternKind};
+use crate::ast::{
+    self, Attribute, Binding, BindingHead, DeclKind, ExprKind as E, File, Lit, Pattern, PatternKind,
+};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 use crate::typed::{
-    Body, Def, DefId, DefKind, ExprId, ExprKind, Extern, ExternParam, FunParam, Function, KernelAttr, LocalId,
-    ParamEffect, ParamKind, PatKind, Type, TypeParamDef,
+    Body, Def, DefId, DefKind, ExprId, ExprKind, Extern, ExternParam, FunParam, Function, KernelAttr,
+    LocalId, ParamEffect, ParamKind, PatKind, Type, TypeParamDef,
 };
 use ustr::Ustr;
 
@@ -117,8 +119,12 @@ impl<'a> Checker<'a> {
         let a = self.attribute(attributes, "Kernel")?;
         let Some(name) = self.attribute_text(attributes, "Kernel", 0) else {
             self.diags.push(
-                Diagnostic::error(codes::BAD_KERNEL, a.span, "`Kernel` needs the kernel's name, a text literal")
-                    .help("write `[<Kernel(\"name\")>]`"),
+                Diagnostic::error(
+                    codes::BAD_KERNEL,
+                    a.span,
+                    "`Kernel` needs the kernel's name, a text literal",
+                )
+                .help("write `[<Kernel(\"name\")>]`"),
             );
             return None;
         };
@@ -208,7 +214,9 @@ impl<'a> Checker<'a> {
     fn define(&mut self, decl: &ast::Decl, b: &Binding, name: Ustr, span: Span) -> DefId {
         let attributes = attributes_of(decl, b);
         let arity = match &b.head {
-            BindingHead::Name { params, .. } | BindingHead::ActivePattern { params, .. } => params.len() as u32,
+            BindingHead::Name { params, .. } | BindingHead::ActivePattern { params, .. } => {
+                params.len() as u32
+            }
             BindingHead::Pattern(_) => 0,
         };
         let def = Def {
@@ -284,7 +292,9 @@ impl<'a> Checker<'a> {
         }
         let names = ["Choice".to_owned(), format!("Choice{}", cases.len())];
         let found = names.iter().find_map(|n| match self.core_type(n) {
-            Some(super::env::TypeEntry::Def(d)) if self.type_defs[d.index()].params.len() == cases.len() => Some(d),
+            Some(super::env::TypeEntry::Def(d)) if self.type_defs[d.index()].params.len() == cases.len() => {
+                Some(d)
+            }
             _ => None,
         });
         let Some(def) = found else {
@@ -330,8 +340,7 @@ impl<'a> Checker<'a> {
             self.cx.body.root = Some(root);
             let def = self.define(decl, b, name.name, name.span);
             let cx = std::mem::take(&mut self.cx);
-            let open =
-                OpenDef { def, cx, ty: local_ty, params: Vec::new(), general: false, span: name.span };
+            let open = OpenDef { def, cx, ty: local_ty, params: Vec::new(), general: false, span: name.span };
             self.close_group(vec![open]);
             self.module_mut().values.insert(name.name, Value::Def(def));
         }
@@ -480,7 +489,9 @@ impl<'a> Checker<'a> {
                     format!("the type of `{name}` is not fully known: `{shown}`"),
                 )
                 .note("a value that is computed cannot be generic")
-                .help(format!("write its type: `let {name} : .. = ..`, or make it a function with a parameter `()`")),
+                .help(format!(
+                    "write its type: `let {name} : .. = ..`, or make it a function with a parameter `()`"
+                )),
             );
         }
     }
@@ -629,7 +640,9 @@ impl<'a> Checker<'a> {
     // --- externs and intrinsics
 
     fn is_foreign(&self, attributes: &[Attribute]) -> bool {
-        ["Intrinsic", "FidelityExtern", "Extern", "DllImport"].iter().any(|n| self.has_attribute(attributes, n))
+        ["Intrinsic", "FidelityExtern", "Extern", "DllImport"]
+            .iter()
+            .any(|n| self.has_attribute(attributes, n))
     }
 
     /// A `let` that is an intrinsic or an extern: its body is ignored.
@@ -650,7 +663,10 @@ impl<'a> Checker<'a> {
                 Diagnostic::error(
                     codes::NEEDS_ANNOTATION,
                     name.span,
-                    format!("the foreign function `{}` needs a type on each parameter and on its result", name.name),
+                    format!(
+                        "the foreign function `{}` needs a type on each parameter and on its result",
+                        name.name
+                    ),
                 )
                 .help("write `let f (x: int) : int = NativeDefault.zeroed ()`"),
             );
@@ -671,7 +687,8 @@ impl<'a> Checker<'a> {
         let kind = if let Some(intrinsic) = self.attribute_text(attributes, "Intrinsic", 0) {
             DefKind::Intrinsic { name: intrinsic, params: tys, ret }
         } else {
-            let attr = if self.has_attribute(attributes, "FidelityExtern") { "FidelityExtern" } else { "Extern" };
+            let attr =
+                if self.has_attribute(attributes, "FidelityExtern") { "FidelityExtern" } else { "Extern" };
             let library = self.attribute_text(attributes, attr, 0);
             let entry = self
                 .attribute_text(attributes, attr, 1)
@@ -725,7 +742,10 @@ impl<'a> Checker<'a> {
             let effect = if self.has_attribute(&p.attributes, "ReadsWrites") {
                 Some(ParamEffect::ReadsWrites)
             } else {
-                match (self.has_attribute(&p.attributes, "Reads"), self.has_attribute(&p.attributes, "Writes")) {
+                match (
+                    self.has_attribute(&p.attributes, "Reads"),
+                    self.has_attribute(&p.attributes, "Writes"),
+                ) {
                     (true, true) => Some(ParamEffect::ReadsWrites),
                     (true, false) => Some(ParamEffect::Reads),
                     (false, true) => Some(ParamEffect::Writes),
@@ -742,7 +762,8 @@ impl<'a> Checker<'a> {
         }
         let ty = self.types.funs(&tys, ret);
         let entry = self.attribute_named(attributes, "Extern", "EntryPoint");
-        let entry = entry.or_else(|| self.attribute_text(attributes, "FidelityExtern", 1)).unwrap_or(e.name.name);
+        let entry =
+            entry.or_else(|| self.attribute_text(attributes, "FidelityExtern", 1)).unwrap_or(e.name.name);
         let library = self
             .attribute_text(attributes, "Extern", 0)
             .or_else(|| self.attribute_text(attributes, "FidelityExtern", 0));
@@ -754,8 +775,12 @@ impl<'a> Checker<'a> {
             && k.object.is_none()
         {
             self.diags.push(
-                Diagnostic::error(codes::BAD_KERNEL, k.span, "a kernel without a body needs the file that holds it")
-                    .help(format!("write `[<Kernel(\"{}\", Object = \"file.hsaco\")>]`", k.name)),
+                Diagnostic::error(
+                    codes::BAD_KERNEL,
+                    k.span,
+                    "a kernel without a body needs the file that holds it",
+                )
+                .help(format!("write `[<Kernel(\"{}\", Object = \"file.hsaco\")>]`", k.name)),
             );
         }
         let arity = tys.len() as u32;
@@ -852,7 +877,9 @@ pub(crate) fn pattern_names(p: &Pattern, out: &mut Vec<ast::Ident>) {
         }
         P::Apply { args, .. } => args.iter().for_each(|a| pattern_names(a, out)),
         P::ApplyNamed { fields, .. } => fields.iter().for_each(|(_, a)| pattern_names(a, out)),
-        P::Tuple(items) | P::List(items) | P::Array(items) => items.iter().for_each(|a| pattern_names(a, out)),
+        P::Tuple(items) | P::List(items) | P::Array(items) => {
+            items.iter().for_each(|a| pattern_names(a, out))
+        }
         P::Paren(a) | P::Typed(a, _) => pattern_names(a, out),
         P::Or(a, _) => pattern_names(a, out),
         P::Cons(a, b) | P::And(a, b) => {
@@ -878,7 +905,8 @@ pub(crate) fn is_syntactic_value(e: &ast::Expr) -> bool {
                 E::Dot(_, i) => Some(i.name),
                 _ => None,
             };
-            name.is_some_and(|n| n.starts_with(|c: char| c.is_uppercase())) && args.iter().all(is_syntactic_value)
+            name.is_some_and(|n| n.starts_with(|c: char| c.is_uppercase()))
+                && args.iter().all(is_syntactic_value)
         }
         _ => false,
     }

@@ -73,7 +73,13 @@ impl<'a> Checker<'a> {
         self.dispatch_with(f, &args, span, want)
     }
 
-    fn dispatch_with(&mut self, f: &'a ast::Expr, args: &[&'a ast::Expr], span: Span, want: Want) -> Option<ExprId> {
+    fn dispatch_with(
+        &mut self,
+        f: &'a ast::Expr,
+        args: &[&'a ast::Expr],
+        span: Span,
+        want: Want,
+    ) -> Option<ExprId> {
         let E::Dot(base, method) = &f.kind else { return None };
         let E::Name(agent) = &base.kind else { return None };
         let agent = match agent.name.as_str() {
@@ -91,7 +97,10 @@ impl<'a> Checker<'a> {
         let mut place = Place { agent, device: 0, queue: 0, used: numbers };
         for (n, arg) in args.iter().take(numbers).enumerate() {
             let Some(value) = super::typedefs::constant_int(arg).filter(|v| (0..=255).contains(v)) else {
-                self.bad_dispatch(arg.span, "the device and the queue of a dispatch must be small integer literals");
+                self.bad_dispatch(
+                    arg.span,
+                    "the device and the queue of a dispatch must be small integer literals",
+                );
                 return Some(self.error_expr(span));
             };
             match (numbers, n) {
@@ -111,7 +120,10 @@ impl<'a> Checker<'a> {
             E::AnonRecord(fields) => fields.as_slice(),
             E::Lit(Lit::Unit) => &[],
             _ => {
-                self.bad_dispatch(fields.span, "the kernel's arguments must be written as a record `{| .. |}`");
+                self.bad_dispatch(
+                    fields.span,
+                    "the kernel's arguments must be written as a record `{| .. |}`",
+                );
                 return Some(self.error_expr(span));
             }
         };
@@ -120,7 +132,8 @@ impl<'a> Checker<'a> {
 
     fn bad_dispatch(&mut self, span: Span, text: &str) {
         self.diags.push(
-            Diagnostic::error(codes::BAD_KERNEL, span, text).help("write `GPU.dispatch \"name\" {| Field = value |}`"),
+            Diagnostic::error(codes::BAD_KERNEL, span, text)
+                .help("write `GPU.dispatch \"name\" {| Field = value |}`"),
         );
     }
 
@@ -196,7 +209,10 @@ impl<'a> Checker<'a> {
                 Diagnostic::error(
                     codes::BAD_KERNEL,
                     name.span,
-                    format!("the kernel `{}` gives a `{shown}`: it can be dispatched on the CPU only", name.name),
+                    format!(
+                        "the kernel `{}` gives a `{shown}`: it can be dispatched on the CPU only",
+                        name.name
+                    ),
                 )
                 .help("let it write its result into a buffer"),
             );
@@ -217,8 +233,11 @@ impl<'a> Checker<'a> {
     }
 
     fn unknown_kernel(&mut self, name: Ident) {
-        let mut d =
-            Diagnostic::error(codes::UNKNOWN_KERNEL, name.span, format!("no kernel is named `{}`", name.name));
+        let mut d = Diagnostic::error(
+            codes::UNKNOWN_KERNEL,
+            name.span,
+            format!("no kernel is named `{}`", name.name),
+        );
         if let Some(&at) = self.kernels_ahead.get(&name.name) {
             d = d
                 .label(at, "declared here, after its use")

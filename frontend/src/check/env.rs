@@ -166,8 +166,7 @@ impl Checker<'_> {
     pub(crate) fn find_modules(&self, path: &[Ident]) -> Vec<ModuleId> {
         let mut found = Vec::new();
         for &scope in self.scopes.iter().rev() {
-            let end =
-                path.iter().try_fold(scope, |at, part| self.module(at).subs.get(&part.name).copied());
+            let end = path.iter().try_fold(scope, |at, part| self.module(at).subs.get(&part.name).copied());
             if let Some(end) = end
                 && !found.contains(&end)
             {
@@ -250,6 +249,9 @@ impl Checker<'_> {
             d = d.help(format!("did you mean `{near}`?"));
         } else if let Some(module) = self.module_with_value(name) {
             d = d.help(format!("`{module}` has a `{name}`: write `{module}.{name}`, or `open {module}`"));
+        } else if self.lost_module {
+            // It may come from a module that could not be opened, which was told.
+            return;
         }
         self.diags.push(d);
     }
@@ -265,11 +267,8 @@ impl Checker<'_> {
     pub(crate) fn unknown_in_module(&mut self, front: &[Ident], last: Ident) {
         let modules = self.find_modules(front);
         let path = front.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(".");
-        let mut d = Diagnostic::error(
-            codes::UNKNOWN_NAME,
-            last.span,
-            format!("`{path}` has no `{}`", last.name),
-        );
+        let mut d =
+            Diagnostic::error(codes::UNKNOWN_NAME, last.span, format!("`{path}` has no `{}`", last.name));
         let names = modules.iter().flat_map(|&m| {
             let m = self.module(m);
             m.values.keys().chain(m.types.keys()).chain(m.subs.keys()).copied()
@@ -283,15 +282,22 @@ impl Checker<'_> {
     pub(crate) fn unknown_type(&mut self, path: &Path) {
         let Some(last) = path.last() else { return };
         let written = show_path(path);
-        let mut d = Diagnostic::error(codes::UNKNOWN_TYPE, path.span(), format!("no type is named `{written}`"));
+        let mut d =
+            Diagnostic::error(codes::UNKNOWN_TYPE, path.span(), format!("no type is named `{written}`"));
         let visible = self.scopes.iter().flat_map(|&s| self.module(s).types.keys().copied());
         let names = visible.chain(super::tyexpr::BUILTIN_TYPES.iter().map(|n| Ustr::from(n)));
         if let Some(near) = nearest(last.name, names) {
             d = d.help(format!("did you mean `{near}`?"));
-        } else if let Some(m) =
-            self.modules.iter().filter(|m| m.types.contains_key(&last.name)).map(|m| m.path).min_by_key(|p| p.as_str())
+        } else if let Some(m) = self
+            .modules
+            .iter()
+            .filter(|m| m.types.contains_key(&last.name))
+            .map(|m| m.path)
+            .min_by_key(|p| p.as_str())
         {
             d = d.help(format!("`{m}` has a type of this name: add `open {m}`"));
+        } else if self.lost_module {
+            return;
         }
         self.diags.push(d);
     }
@@ -306,6 +312,7 @@ impl Checker<'_> {
         } else {
             d = d.help("a module of the project must come before this file in the project's `sources`");
         }
+        self.lost_module = true;
         self.diags.push(d);
     }
 }
@@ -325,8 +332,8 @@ pub(crate) fn nearest(name: Ustr, candidates: impl Iterator<Item = Ustr>) -> Opt
         .filter(|c| *c != name && c.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_'))
         .filter_map(|c| {
             let d = distance(&name, &c, limit);
-            // Two-letter names are all near each other: ask for a common letter.
-            (d <= limit && d < name.chars().count().max(2)).then_some((d, c))
+            // Short names are all near each other: ask for a common letter.
+            (d <= limit && d < name.chars().count()).then_some((d, c))
         })
         .min_by(|a, b| (a.0, a.1.as_str()).cmp(&(b.0, b.1.as_str())))
         .map(|(_, c)| c)

@@ -72,7 +72,11 @@ impl Checker<'_> {
             return;
         }
         let example = missing.first().map_or_else(|| "_".to_owned(), |p| self.example(p, ty, 0));
-        let at = if origin == MatchOrigin::Binding { arms.first().map_or(span, |a| self.cx.body[a.pat].span) } else { span };
+        let at = if origin == MatchOrigin::Binding {
+            arms.first().map_or(span, |a| self.cx.body[a.pat].span)
+        } else {
+            span
+        };
         let what = if origin == MatchOrigin::Binding { "this pattern" } else { "this match" };
         let guards = arms.iter().any(|a| a.guard.is_some());
         let mut d = Diagnostic::warning(
@@ -164,9 +168,9 @@ impl Checker<'_> {
             (Ctor::Single | Ctor::Case(_), Type::Named(d, args)) => {
                 let raw: Vec<Ty> = match (&self.type_defs[d.index()].kind, ctor) {
                     (TypeDefKind::Record(fields), _) => fields.iter().map(|f| f.ty).collect(),
-                    (TypeDefKind::Union(cases), Ctor::Case(c)) => {
-                        cases.get(*c as usize).map_or_else(Vec::new, |c| c.fields.iter().map(|f| f.ty).collect())
-                    }
+                    (TypeDefKind::Union(cases), Ctor::Case(c)) => cases
+                        .get(*c as usize)
+                        .map_or_else(Vec::new, |c| c.fields.iter().map(|f| f.ty).collect()),
                     _ => Vec::new(),
                 };
                 raw.into_iter().map(|t| self.types.instantiate(t, &args)).collect()
@@ -307,7 +311,8 @@ impl Checker<'_> {
             (Ctor::Float(bits), _) => format!("{:?}", f64::from_bits(*bits)),
             (Ctor::Single, Type::Unit) => "()".to_owned(),
             (Ctor::Single, Type::Tuple(_)) => {
-                let items: Vec<String> = args.iter().zip(&parts).map(|(a, &t)| self.example(a, t, 1)).collect();
+                let items: Vec<String> =
+                    args.iter().zip(&parts).map(|(a, &t)| self.example(a, t, 1)).collect();
                 if prec > 0 { format!("({})", items.join(", ")) } else { items.join(", ") }
             }
             (Ctor::Single, Type::Named(d, _)) => {
@@ -324,7 +329,8 @@ impl Checker<'_> {
                 if shown.is_empty() { "_".to_owned() } else { format!("{{ {} }}", shown.join("; ")) }
             }
             (Ctor::Array(_), _) => {
-                let items: Vec<String> = args.iter().zip(&parts).map(|(a, &t)| self.example(a, t, 0)).collect();
+                let items: Vec<String> =
+                    args.iter().zip(&parts).map(|(a, &t)| self.example(a, t, 0)).collect();
                 format!("[|{}|]", items.join("; "))
             }
             (Ctor::Case(c), Type::Named(d, _)) => {
@@ -343,8 +349,11 @@ impl Checker<'_> {
                     TypeDefKind::Union(cases) => cases[*c as usize].name,
                     _ => return "_".to_owned(),
                 };
-                let items: Vec<String> =
-                    args.iter().zip(&parts).map(|(a, &t)| self.example(a, t, u8::from(args.len() == 1) * 2)).collect();
+                let items: Vec<String> = args
+                    .iter()
+                    .zip(&parts)
+                    .map(|(a, &t)| self.example(a, t, u8::from(args.len() == 1) * 2))
+                    .collect();
                 match items.as_slice() {
                     [] => name.to_string(),
                     [one] => {

@@ -155,7 +155,13 @@ impl<'a> Checker<'a> {
     }
 
     /// A call of a library function that syntax stands for.
-    pub(crate) fn call_library(&mut self, path: &[&str], name: &str, args: &[ExprId], span: Span) -> Option<ExprId> {
+    pub(crate) fn call_library(
+        &mut self,
+        path: &[&str],
+        name: &str,
+        args: &[ExprId],
+        span: Span,
+    ) -> Option<ExprId> {
         let def = self.library_value(path, name)?;
         let (callee, mut ty) = self.use_def(def, span);
         for &arg in args {
@@ -194,7 +200,8 @@ impl<'a> Checker<'a> {
             Lit::String(s) => (ExprKind::String(*s), known.string),
             Lit::Bytes(bytes) => {
                 let byte = self.types.make(Type::Int(ast::IntKind::U8, Default::default()));
-                let items = bytes.iter().map(|&b| self.push(ExprKind::Int(i64::from(b)), byte, span)).collect();
+                let items =
+                    bytes.iter().map(|&b| self.push(ExprKind::Int(i64::from(b)), byte, span)).collect();
                 let ty = self.types.make(Type::Array(byte));
                 (ExprKind::Array(items), ty)
             }
@@ -232,7 +239,9 @@ impl<'a> Checker<'a> {
 
     pub(crate) fn list_of(&mut self, element: Ty) -> Ty {
         match self.core.list {
-            Some(list) => self.types.make(Type::Named(list, SmallVec::from_vec(vec![TypeArg::Type(element)]))),
+            Some(list) => {
+                self.types.make(Type::Named(list, SmallVec::from_vec(vec![TypeArg::Type(element)])))
+            }
             None => self.types.known.error,
         }
     }
@@ -251,7 +260,9 @@ impl<'a> Checker<'a> {
         let ty = want.ty?;
         match self.types.shape(ty) {
             Some(Type::Array(t)) if !is_list => Some(*t),
-            Some(Type::Named(d, args)) if (is_list && Some(*d) == self.core.list) || Some(*d) == self.core.seq => {
+            Some(Type::Named(d, args))
+                if (is_list && Some(*d) == self.core.list) || Some(*d) == self.core.seq =>
+            {
                 match args.first() {
                     Some(TypeArg::Type(t)) => Some(*t),
                     _ => None,
@@ -432,7 +443,13 @@ impl<'a> Checker<'a> {
         self.match_on(scrutinee, arms, span, want)
     }
 
-    pub(crate) fn match_on(&mut self, scrutinee: ExprId, arms: &'a [ast::Arm], span: Span, want: Want) -> ExprId {
+    pub(crate) fn match_on(
+        &mut self,
+        scrutinee: ExprId,
+        arms: &'a [ast::Arm],
+        span: Span,
+        want: Want,
+    ) -> ExprId {
         let subject = self.ty(scrutinee);
         let ty = want.ty.unwrap_or_else(|| self.types.fresh());
         let first = arms.first().map_or(span, |a| a.body.span);
@@ -642,7 +659,9 @@ impl<'a> Checker<'a> {
                 self.local_value(b, *name, body, span, want)
             }
             BindingHead::Pattern(p) => self.local_pattern(b, p, body, span, want),
-            BindingHead::Name { .. } | BindingHead::ActivePattern { .. } => self.local_rec(group, body, span, want),
+            BindingHead::Name { .. } | BindingHead::ActivePattern { .. } => {
+                self.local_rec(group, body, span, want)
+            }
         }
     }
 
@@ -710,7 +729,8 @@ impl<'a> Checker<'a> {
         want: Want,
     ) -> ExprId {
         let mut value_want = self.binding_want(b);
-        if value_want.ty.is_none() && matches!(strip(p).kind, PatternKind::Typed(..) | PatternKind::Tuple(_)) {
+        if value_want.ty.is_none() && matches!(strip(p).kind, PatternKind::Typed(..) | PatternKind::Tuple(_))
+        {
             let ty = self.param_type(p);
             value_want = Want::new(ty, Why::Pattern(p.span));
         }
@@ -725,7 +745,11 @@ impl<'a> Checker<'a> {
         }
         let body = self.expr(body, want);
         let ty = self.ty(body);
-        let id = self.push(ExprKind::Match { scrutinee, arms: vec![typed::Arm { pat, guard: None, body }] }, ty, span);
+        let id = self.push(
+            ExprKind::Match { scrutinee, arms: vec![typed::Arm { pat, guard: None, body }] },
+            ty,
+            span,
+        );
         self.cx.matches.push((id, MatchOrigin::Binding));
         id
     }
@@ -818,8 +842,12 @@ impl<'a> Checker<'a> {
             self.unify_at(ty, found, b.span, Why::Bound);
             if !matches!(self.cx.body[id].kind, ExprKind::Lambda { .. } | ExprKind::Error) {
                 self.diags.push(
-                    Diagnostic::error(codes::MISPLACED, b.span, "only functions can be recursive with `let rec`")
-                        .help("give it a parameter, for example `()`"),
+                    Diagnostic::error(
+                        codes::MISPLACED,
+                        b.span,
+                        "only functions can be recursive with `let rec`",
+                    )
+                    .help("give it a parameter, for example `()`"),
                 );
             }
             return id;

@@ -1,11 +1,11 @@
 //! `printf` and its kin, and interpolated strings: formats are read here, and their holes are checked.
 
+use super::Checker;
 use super::apply::Arg;
 use super::builtin::Builtin;
 use super::decls::bare;
 use super::ops::Class;
 use super::types::{Ty, Want};
-use super::Checker;
 use crate::ast::{ExprKind as E, InterpPart, Lit};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -230,8 +230,9 @@ impl<'a> Checker<'a> {
             if !"diuxXoBfFeEgGscbAO".contains(spec.conversion) || spec.conversion == '\0' {
                 let shown = if spec.conversion == '\0' { String::new() } else { spec.conversion.to_string() };
                 self.diags.push(
-                    Diagnostic::error(codes::BAD_FORMAT, span, format!("`%{shown}` is not a format"))
-                        .help("formats are %d %i %x %X %o %s %f %e %g %b %c %O %A; write `%%` for a percent sign"),
+                    Diagnostic::error(codes::BAD_FORMAT, span, format!("`%{shown}` is not a format")).help(
+                        "formats are %d %i %x %X %o %s %f %e %g %b %c %O %A; write `%%` for a percent sign",
+                    ),
                 );
                 continue;
             }
@@ -298,15 +299,21 @@ impl<'a> Checker<'a> {
             'F' | 'f' => (spec.conversion, spec.precision) = ('f', Some(digits.unwrap_or(2))),
             'E' | 'e' => (spec.conversion, spec.precision) = (letter, Some(digits.unwrap_or(6))),
             'D' | 'd' => (spec.conversion, spec.width, spec.zero) = ('d', digits.unwrap_or(spec.width), true),
-            'X' | 'x' => (spec.conversion, spec.width, spec.zero) = (letter, digits.unwrap_or(spec.width), true),
+            'X' | 'x' => {
+                (spec.conversion, spec.width, spec.zero) = (letter, digits.unwrap_or(spec.width), true)
+            }
             'G' | 'g' => spec.conversion = 'O',
             '0' if code.starts_with("0.") && code[2..].bytes().all(|b| b == b'0') => {
                 (spec.conversion, spec.precision) = ('f', Some(code.len() as u16 - 2));
             }
             _ => {
                 self.diags.push(
-                    Diagnostic::error(codes::BAD_FORMAT, span, format!("`{code}` is not a format of interpolation"))
-                        .help("use `F2`, `E3`, `D4`, `X4`, `0.00`, or a `%` format before the brace: `%.2f{x}`"),
+                    Diagnostic::error(
+                        codes::BAD_FORMAT,
+                        span,
+                        format!("`{code}` is not a format of interpolation"),
+                    )
+                    .help("use `F2`, `E3`, `D4`, `X4`, `0.00`, or a `%` format before the brace: `%.2f{x}`"),
                 );
             }
         }
@@ -362,4 +369,3 @@ fn read_spec(text: &str) -> (FormatSpec, usize) {
     }
     (spec, at)
 }
-

@@ -118,7 +118,12 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn add_lib(&mut self, source: LibSource<'a>, attributes: &'a [ast::Attribute], doc: Option<&'a String>) -> Value {
+    fn add_lib(
+        &mut self,
+        source: LibSource<'a>,
+        attributes: &'a [ast::Attribute],
+        doc: Option<&'a String>,
+    ) -> Value {
         let scopes = match &self.scope_cache {
             Some(s) => s.clone(),
             None => {

@@ -164,7 +164,13 @@ impl<'a> Checker<'a> {
     }
 
     /// The body under a pattern for one element, which `value` holds.
-    fn element_body(&mut self, value: ExprId, element: Ty, pattern: &'a Pattern, body: LoopBody<'a>) -> ExprId {
+    fn element_body(
+        &mut self,
+        value: ExprId,
+        element: Ty,
+        pattern: &'a Pattern,
+        body: LoopBody<'a>,
+    ) -> ExprId {
         let unit = self.types.known.unit;
         let span = pattern.span;
         if let LoopBody::Push(_, local) = body {
@@ -377,10 +383,10 @@ impl<'a> Checker<'a> {
             );
         }
         if !self.cx.is_kernel && !self.in_library {
-            self.diags.push(
-                Diagnostic::error(codes::BAD_KERNEL, span, "`parallel` loops are for kernels")
-                    .help("mark the function with `[<Kernel(\"name\")>]` and dispatch it, or write an ordinary loop"),
-            );
+            self.diags
+                .push(Diagnostic::error(codes::BAD_KERNEL, span, "`parallel` loops are for kernels").help(
+                "mark the function with `[<Kernel(\"name\")>]` and dispatch it, or write an ordinary loop",
+            ));
         }
     }
 
@@ -437,7 +443,10 @@ impl<'a> Checker<'a> {
         }
         let index_ty = if is_char { known.int } else { ty };
         let (from, to) = if is_char {
-            (self.push(ExprKind::Convert(from), known.int, span), self.push(ExprKind::Convert(to), known.int, span))
+            (
+                self.push(ExprKind::Convert(from), known.int, span),
+                self.push(ExprKind::Convert(to), known.int, span),
+            )
         } else {
             (from, to)
         };
@@ -466,7 +475,9 @@ impl<'a> Checker<'a> {
         }
         let wanted = want.ty.and_then(|t| match self.types.shape(t) {
             Some(Type::Array(e)) if kind == Collection::Array => Some(*e),
-            Some(Type::Named(d, args)) if Some(*d) == self.core.list || Some(*d) == self.core.seq => first_type(args),
+            Some(Type::Named(d, args)) if Some(*d) == self.core.list || Some(*d) == self.core.seq => {
+                first_type(args)
+            }
             _ => None,
         });
         let element = wanted.unwrap_or_else(|| self.types.fresh());
@@ -702,8 +713,12 @@ impl<'a> Checker<'a> {
             _ => {
                 let shown = self.show(ty);
                 self.diags.push(
-                    Diagnostic::error(codes::NO_OPERATOR, span, format!("a value of type `{shown}` has no slices"))
-                        .help("arrays, strings and lists have"),
+                    Diagnostic::error(
+                        codes::NO_OPERATOR,
+                        span,
+                        format!("a value of type `{shown}` has no slices"),
+                    )
+                    .help("arrays, strings and lists have"),
                 );
                 return self.error_expr(span);
             }
@@ -746,8 +761,12 @@ impl<'a> Checker<'a> {
             _ => {
                 let shown = self.show(self.ty(base_id));
                 self.diags.push(
-                    Diagnostic::error(codes::NOT_MUTABLE, span, format!("elements of a `{shown}` are immutable"))
-                        .help("use an array, or make a new collection"),
+                    Diagnostic::error(
+                        codes::NOT_MUTABLE,
+                        span,
+                        format!("elements of a `{shown}` are immutable"),
+                    )
+                    .help("use an array, or make a new collection"),
                 );
                 ExprKind::Error
             }

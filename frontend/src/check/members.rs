@@ -204,10 +204,11 @@ impl<'a> Checker<'a> {
         };
         let span = source.name.span;
         let (arg, mut stack) = self.constructor_params(params, span);
-        let mut fields: Vec<(LocalId, Ustr, bool)> =
-            stack.iter().filter_map(|s| if let Step::Let(l, _) = s { Some(*l) } else { None }).map(|l| {
-                (l, self.cx.body.locals[l.index()].name, false)
-            }).collect();
+        let mut fields: Vec<(LocalId, Ustr, bool)> = stack
+            .iter()
+            .filter_map(|s| if let Step::Let(l, _) = s { Some(*l) } else { None })
+            .map(|l| (l, self.cx.body.locals[l.index()].name, false))
+            .collect();
         for group in lets {
             for b in &group.bindings {
                 let ast::BindingHead::Name { name, params, .. } = &b.head else {
@@ -216,7 +217,9 @@ impl<'a> Checker<'a> {
                 };
                 let value = if params.is_empty() {
                     let want = match &b.ret {
-                        Some(t) => super::types::Want::new(self.type_expr(t), super::types::Why::Annotation(t.span)),
+                        Some(t) => {
+                            super::types::Want::new(self.type_expr(t), super::types::Why::Annotation(t.span))
+                        }
                         None => super::types::Want::ANY,
                     };
                     self.branch(&b.body, want)
@@ -249,8 +252,11 @@ impl<'a> Checker<'a> {
         let mut steps = Vec::new();
         for (n, (p, &ty)) in params.iter().zip(&tys).enumerate() {
             let whole = self.local_expr(arg, p.span);
-            let value =
-                if params.len() == 1 { whole } else { self.push(ExprKind::Field(whole, n as u32), ty, p.span) };
+            let value = if params.len() == 1 {
+                whole
+            } else {
+                self.push(ExprKind::Field(whole, n as u32), ty, p.span)
+            };
             let name = super::decls::pattern_label(p);
             let local = self.new_local(name, ty, false, p.span);
             self.bind_name(name, Value::Local(local));

@@ -39,7 +39,9 @@ mod types;
 use crate::ast;
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
-use crate::typed::{self, Body, DefId, ExprId, ExprKind, LocalId, PatId, PatKind, Program, TypeDefId, TypeParamDef};
+use crate::typed::{
+    self, Body, DefId, ExprId, ExprKind, LocalId, PatId, PatKind, Program, TypeDefId, TypeParamDef,
+};
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 use types::{Ty, Types};
@@ -217,6 +219,8 @@ pub(crate) struct Checker<'a> {
     /// Path prefix of the module being filled.
     pub module: ModuleId,
     pub in_library: bool,
+    /// A module could not be opened: names without a near one may come from it.
+    pub lost_module: bool,
     pub scope_cache: Option<Rc<[ModuleId]>>,
 }
 
@@ -246,6 +250,7 @@ impl<'a> Checker<'a> {
             cx: Cx::default(),
             module: ModuleId(0),
             in_library: false,
+            lost_module: false,
             scope_cache: None,
         }
     }

@@ -9,7 +9,9 @@ use crate::ast::{self, ExprKind as E, FloatKind, IntKind};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
-use crate::typed::{DefId, ExprId, ExprKind, FormatPart, FormatSink, FormatSpec, Measure, Prim, Type, TypeArg};
+use crate::typed::{
+    DefId, ExprId, ExprKind, FormatPart, FormatSink, FormatSpec, Measure, Prim, Type, TypeArg,
+};
 use smallvec::SmallVec;
 use ustr::Ustr;
 
@@ -65,9 +67,10 @@ enum Solved {
 impl<'a> Checker<'a> {
     pub(crate) fn prefix(&mut self, op: &'a ast::Ident, x: &'a ast::Expr, span: Span, want: Want) -> ExprId {
         let name = op.name.as_str();
-        if let Some(value) = self.operator_value(Ustr::from(&format!("~{name}"))).or_else(|| {
-            if matches!(name, "-" | "+") { None } else { self.operator_value(op.name) }
-        }) {
+        if let Some(value) = self
+            .operator_value(Ustr::from(&format!("~{name}")))
+            .or_else(|| if matches!(name, "-" | "+") { None } else { self.operator_value(op.name) })
+        {
             let (callee, ty) = self.value_expr(value, *op);
             return self.call(callee, ty, vec![super::apply::Arg::Source(x)], span, want);
         }
@@ -530,7 +533,8 @@ impl<'a> Checker<'a> {
 
     fn solve_unary(&mut self, prim: Prim, p: Pending, last: bool) -> Solved {
         let class = Self::class_of(prim);
-        let is_binary_same = matches!(prim, Prim::Pow | Prim::Atan2 | Prim::BitAnd | Prim::BitOr | Prim::BitXor);
+        let is_binary_same =
+            matches!(prim, Prim::Pow | Prim::Atan2 | Prim::BitAnd | Prim::BitOr | Prim::BitXor);
         if is_binary_same && self.types.unify(p.a, p.b).is_err() {
             let why = self.operand_why(p);
             self.unify_at(p.a, p.b, self.second_span(p), why);
@@ -598,7 +602,8 @@ impl<'a> Checker<'a> {
 
     fn in_class(&self, ty: &Type, class: Class) -> bool {
         match (ty, class) {
-            (Type::Int(..), Class::Number | Class::Integer) | (Type::Float(..), Class::Number | Class::Float) => true,
+            (Type::Int(..), Class::Number | Class::Integer)
+            | (Type::Float(..), Class::Number | Class::Float) => true,
             (Type::Named(d, _), Class::Integer) => {
                 matches!(self.type_defs[d.index()].kind, crate::typed::TypeDefKind::Enum(_))
             }
@@ -611,8 +616,9 @@ impl<'a> Checker<'a> {
         let _ = self.types.unify(p.result, error);
         let (a, b) = (self.show(p.a), self.show(p.b));
         let name = prim_name(prim);
-        let is_binary =
-            p.expr.is_some_and(|e| matches!(&self.cx.body[e].kind, ExprKind::Prim(_, args) if args.len() == 2));
+        let is_binary = p
+            .expr
+            .is_some_and(|e| matches!(&self.cx.body[e].kind, ExprKind::Prim(_, args) if args.len() == 2));
         let is_param = [p.a, p.b].iter().any(|&t| matches!(self.types.shape(t), Some(Type::Param(_))));
         let text = if is_binary && a != b {
             format!("`{name}` is not defined between `{a}` and `{b}`")
@@ -624,7 +630,8 @@ impl<'a> Checker<'a> {
             d.help("make the function `inline`, so that each use decides, or annotate the type")
         } else if is_binary && (a == "string" || b == "string") {
             d.help("convert the other side with `string`, or use `sprintf` or `$\"..{x}..\"`")
-        } else if matches!(self.types.shape(p.a), Some(Type::Int(..))) && Self::class_of(prim) == Class::Float {
+        } else if matches!(self.types.shape(p.a), Some(Type::Int(..))) && Self::class_of(prim) == Class::Float
+        {
             d.help("convert the integer first: `float x`")
         } else if matches!(self.types.shape(p.a), Some(Type::Named(..))) {
             d.help(format!("define it: `static member ({name}) (a: {a}, b: {a}) = ..`"))

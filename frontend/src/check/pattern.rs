@@ -71,9 +71,7 @@ impl<'a> Checker<'a> {
                 self.unify_at(written, ty, span, Why::Annotation(t.span));
                 return self.pattern(inner, ty);
             }
-            P::Error => {
-                PatKind::Error
-            }
+            P::Error => PatKind::Error,
         };
         self.push_pat(kind, ty, span)
     }
@@ -144,7 +142,8 @@ impl<'a> Checker<'a> {
 
     fn apply_pattern(&mut self, path: &'a Path, args: &'a [Pattern], ty: Ty, span: Span) -> PatId {
         let Some(last) = path.last() else { return self.push_pat(PatKind::Error, ty, span) };
-        let value = if path.parts.len() == 1 { self.pattern_value(last) } else { self.find_path_value(&path.parts) };
+        let value =
+            if path.parts.len() == 1 { self.pattern_value(last) } else { self.find_path_value(&path.parts) };
         match value {
             Some(v @ (Value::Case(..) | Value::EnumCase(..) | Value::Active(..) | Value::Def(_))) => {
                 self.value_pattern(v, last, args, ty, span)
@@ -164,19 +163,30 @@ impl<'a> Checker<'a> {
         let mut names: Vec<Ustr> = Vec::new();
         for &s in &self.scopes {
             let module = self.module(s);
-            let cases = module.values.iter().filter(|(_, v)| matches!(v, Value::Case(..) | Value::Active(..)));
+            let cases =
+                module.values.iter().filter(|(_, v)| matches!(v, Value::Case(..) | Value::Active(..)));
             names.extend(cases.map(|(n, _)| *n));
         }
         let shown = super::env::show_path(path);
-        let mut d =
-            Diagnostic::error(codes::UNKNOWN_NAME, last.span, format!("no case or active pattern is named `{shown}`"));
+        let mut d = Diagnostic::error(
+            codes::UNKNOWN_NAME,
+            last.span,
+            format!("no case or active pattern is named `{shown}`"),
+        );
         if let Some(near) = super::env::nearest(last.name, names.into_iter()) {
             d = d.help(format!("did you mean `{near}`?"));
         }
         self.diags.push(d);
     }
 
-    fn value_pattern(&mut self, value: Value, ident: Ident, args: &'a [Pattern], ty: Ty, span: Span) -> PatId {
+    fn value_pattern(
+        &mut self,
+        value: Value,
+        ident: Ident,
+        args: &'a [Pattern],
+        ty: Ty,
+        span: Span,
+    ) -> PatId {
         let kind = match value {
             Value::Case(d, case) => return self.case_pattern(d, case, ident, args, ty, span),
             Value::EnumCase(d, case) => {
@@ -254,7 +264,13 @@ impl<'a> Checker<'a> {
         self.diags.push(d);
     }
 
-    fn named_pattern(&mut self, path: &'a Path, given: &'a [(Ident, Pattern)], ty: Ty, span: Span) -> PatKind {
+    fn named_pattern(
+        &mut self,
+        path: &'a Path,
+        given: &'a [(Ident, Pattern)],
+        ty: Ty,
+        span: Span,
+    ) -> PatKind {
         let Some(Value::Case(d, case)) = self.find_path_value(&path.parts) else {
             if let Some(last) = path.last() {
                 self.unknown_case(last, path);

@@ -35,7 +35,8 @@ impl Checker<'_> {
             }
             Type::Fun(a, b) => parens(format!("{} -> {}", self.show_prec(*a, 1), self.show_prec(*b, 0)), 0),
             Type::AnonRecord(fields) => {
-                let fields: Vec<String> = fields.iter().map(|(n, t)| format!("{n}: {}", self.show(*t))).collect();
+                let fields: Vec<String> =
+                    fields.iter().map(|(n, t)| format!("{n}: {}", self.show(*t))).collect();
                 format!("{{| {} |}}", fields.join("; "))
             }
             Type::Named(d, args) => {
@@ -106,10 +107,12 @@ impl Checker<'_> {
                 format!("the type of this expression would contain itself: `{want}` and `{have}`"),
             )
             .help("is an argument missing, or one too many?"),
-            Clash::Types(..) => {
-                Diagnostic::error(codes::TYPE_MISMATCH, span, format!("expected `{want}`, but this is `{have}`"))
-                    .here(format!("has type `{have}`"))
-            }
+            Clash::Types(..) => Diagnostic::error(
+                codes::TYPE_MISMATCH,
+                span,
+                format!("expected `{want}`, but this is `{have}`"),
+            )
+            .here(format!("has type `{have}`")),
         };
         if let Clash::Types(a, b) = clash {
             let (a, b) = (self.show(a), self.show(b));
@@ -143,7 +146,9 @@ impl Checker<'_> {
                 place(d, span, format!("the first is `{want}`")).note("all elements have one type")
             }
             Why::Condition => d.note("a condition is a `bool`"),
-            Why::NoElse => d.note("an `if` without `else` gives unit").help("add an `else` branch with a value"),
+            Why::NoElse => {
+                d.note("an `if` without `else` gives unit").help("add an `else` branch with a value")
+            }
             Why::Assigned(span) => place(d, span, format!("this is `{want}`")),
             Why::Operand(span) => place(d, span, format!("the other operand is `{want}`")),
             Why::Field(name) => d.note(format!("the field `{name}` is `{want}`")),
@@ -181,13 +186,19 @@ impl Checker<'_> {
     /// A form outside the subset, with what to use instead.
     pub(crate) fn outside(&mut self, form: &str, span: Span) {
         let help = match form {
-            f if f.contains("try") || f.contains("raise") || f.contains("exception") || f.contains("reraise") => {
+            f if f.contains("try")
+                || f.contains("raise")
+                || f.contains("exception")
+                || f.contains("reraise") =>
+            {
                 "return a `Result<'T, 'E>` or an option; `failwith` stops the program"
             }
             f if f.contains("interface") || f.contains("abstract") || f.contains("object expression") => {
                 "use a record of functions, or a union"
             }
-            f if f.contains("inherit") || f.contains("override") || f.contains("base") => "use a union, or a record inside",
+            f if f.contains("inherit") || f.contains("override") || f.contains("base") => {
+                "use a union, or a record inside"
+            }
             f if f.contains("cast") || f.contains(":?") || f.contains("type test") => {
                 "there is no subtyping: convert with `int`, `float`, `string` .., or match on a union"
             }
@@ -199,13 +210,19 @@ impl Checker<'_> {
             f if f.contains("new") => "leave `new` out: a type's name is its constructor",
             f if f.contains("address") => "use `NativePtr`, an array, or a `ref` cell",
             f if f.contains("delegate") || f.contains("event") => "use a function type",
-            f if f.contains("async") || f.contains("task") => "dispatch a kernel, which is asynchronous, or call directly",
+            f if f.contains("async") || f.contains("task") => {
+                "dispatch a kernel, which is asynchronous, or call directly"
+            }
             f if f.contains("struct") => "declare a record or union with `[<Struct>]`",
             _ => "use functions, records, unions and generics instead",
         };
         self.diags.push(
-            Diagnostic::error(codes::OUTSIDE_SUBSET, span, format!("`{form}` is outside the subset of the language"))
-                .help(help),
+            Diagnostic::error(
+                codes::OUTSIDE_SUBSET,
+                span,
+                format!("`{form}` is outside the subset of the language"),
+            )
+            .help(help),
         );
     }
 

@@ -8,8 +8,8 @@
 use super::Checker;
 use super::types::LOCAL_GENERIC;
 use crate::typed::{
-    Arm, Body, Dispatch, Expr, ExprId, ExprKind, ForStep, FormatPart, LocalId, Measure, Pat, PatId, PatKind, TyId,
-    Type, TypeArg,
+    Arm, Body, Dispatch, Expr, ExprId, ExprKind, ForStep, FormatPart, LocalId, Measure, Pat, PatId, PatKind,
+    TyId, Type, TypeArg,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -71,7 +71,9 @@ impl Checker<'_> {
             return false;
         }
         let unit = |m: &Measure| {
-            m.factors.iter().any(|(a, _)| matches!(a, crate::typed::MeasureAtom::Param(n) if *n >= LOCAL_GENERIC))
+            m.factors
+                .iter()
+                .any(|(a, _)| matches!(a, crate::typed::MeasureAtom::Param(n) if *n >= LOCAL_GENERIC))
         };
         match self.types.table.get(ty).clone() {
             Type::Param(n) => n >= LOCAL_GENERIC,
@@ -169,7 +171,9 @@ impl Copier<'_, '_, '_> {
         let source = self.source;
         let e = &source[id];
         let kind = match &e.kind {
-            ExprKind::Local(l) if self.uses.contains_key(&id) => ExprKind::Local(self.generic_use(id, *l, scope)),
+            ExprKind::Local(l) if self.uses.contains_key(&id) => {
+                ExprKind::Local(self.generic_use(id, *l, scope))
+            }
             ExprKind::Local(l) => ExprKind::Local(Self::name(scope, *l)),
             ExprKind::Def(d, args) => {
                 let args = args.iter().map(|a| self.arg(a, scope)).collect();
@@ -178,7 +182,9 @@ impl Copier<'_, '_, '_> {
             ExprKind::Let { local, value, body } if self.schemes.contains_key(local) => {
                 return self.generic_let(&[(*local, *value)], *body, e, scope, false);
             }
-            ExprKind::LetRec { bindings, body } if bindings.iter().any(|b| self.schemes.contains_key(&b.0)) => {
+            ExprKind::LetRec { bindings, body }
+                if bindings.iter().any(|b| self.schemes.contains_key(&b.0)) =>
+            {
                 return self.generic_let(bindings, *body, e, scope, true);
             }
             ExprKind::App(f, args) => ExprKind::App(self.expr(*f, scope), self.all(args, scope)),
@@ -196,7 +202,8 @@ impl Copier<'_, '_, '_> {
             ExprKind::LetRec { bindings, body } => {
                 let mut inner = scope.clone();
                 let locals: Vec<LocalId> = bindings.iter().map(|b| self.local(b.0, &mut inner)).collect();
-                let bindings = locals.into_iter().zip(bindings).map(|(l, b)| (l, self.expr(b.1, &inner))).collect();
+                let bindings =
+                    locals.into_iter().zip(bindings).map(|(l, b)| (l, self.expr(b.1, &inner))).collect();
                 ExprKind::LetRec { bindings, body: self.expr(*body, &inner) }
             }
             ExprKind::Match { scrutinee, arms } => {
@@ -296,7 +303,8 @@ impl Copier<'_, '_, '_> {
             inner.types.push((first, args.clone()));
             let mut copies = Vec::new();
             for &(local, _) in bindings {
-                let asked = self.pending.get(&local).and_then(|l| l.iter().find(|p| p.0 == args)).map(|p| p.1);
+                let asked =
+                    self.pending.get(&local).and_then(|l| l.iter().find(|p| p.0 == args)).map(|p| p.1);
                 let copy = match asked {
                     Some(copy) => {
                         let ty = self.source.locals[local.index()].ty;
@@ -355,7 +363,9 @@ impl Copier<'_, '_, '_> {
                 let inner = self.pat(*inner, scope);
                 PatKind::As(inner, self.pat_local(*l, scope))
             }
-            PatKind::Case { case, fields } => PatKind::Case { case: *case, fields: many(self, fields, scope) },
+            PatKind::Case { case, fields } => {
+                PatKind::Case { case: *case, fields: many(self, fields, scope) }
+            }
             PatKind::Fields(fields) => {
                 PatKind::Fields(fields.iter().map(|&(i, f)| (i, self.pat(f, scope))).collect())
             }

@@ -70,18 +70,29 @@ fn shown(text: &str, diags: &[Diagnostic]) -> String {
         .collect()
 }
 
-/// Runs on a file named by `CLEFC_TRY`, for work on the checker.
+/// Runs on programs named by `CLEFC_TRY` (`a.clef+b.clef:c.clef` are two), for work on the checker.
 #[test]
 fn try_file() {
-    let Ok(paths) = std::env::var("CLEFC_TRY") else { return };
-    for path in paths.split(':') {
-        let text = std::fs::read_to_string(path).unwrap();
-        let (file, parsed) = parse(FileId(0), &text);
-        eprintln!("== {path}\n{}", shown(&text, &parsed));
+    let Ok(programs) = std::env::var("CLEFC_TRY") else { return };
+    for program in programs.split(':') {
+        let mut texts = Vec::new();
+        let mut files = Vec::new();
+        for (n, path) in program.split('+').enumerate() {
+            let text = std::fs::read_to_string(path).unwrap();
+            let (file, parsed) = parse(FileId(n as u32), &text);
+            eprintln!("== {path}\n{}", shown(&text, &parsed));
+            texts.push(text);
+            files.push(file);
+        }
         LIBRARY.with(|library| {
             let start = std::time::Instant::now();
-            let (program, diags) = check(&CheckInput { files: &[file], library });
-            eprintln!("{}{:?}, {} defs", shown(&text, &diags), start.elapsed(), program.defs.len());
+            let (program, diags) = check(&CheckInput { files: &files, library });
+            let took = start.elapsed();
+            for d in &diags {
+                let text = d.span().and_then(|s| texts.get(s.file.0 as usize)).map_or("", String::as_str);
+                eprint!("{}", shown(text, std::slice::from_ref(d)));
+            }
+            eprintln!("{took:?}, {} defs", program.defs.len());
             if std::env::var("CLEFC_DUMP").is_ok() {
                 eprintln!("{}", typed_print::dump(&program));
             }
@@ -122,4 +133,140 @@ fn the_whole_library_checks() {
         assert!(diags.is_empty(), "{list}");
         assert!(program.defs.len() > 100);
     });
+}
+
+/// The example on each page of this stage's codes gives that code.
+#[test]
+fn pages_show_what_they_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/diagnostics");
+    let own = |n: u16| matches!(n, 101..=289 | 301..=399 | 450..=499 | 501..=519);
+    let mut wrong = String::new();
+    for (code, _) in crate::codes::ALL.iter().filter(|(c, _)| own(c.0)) {
+        let page = std::fs::read_to_string(root.join(format!("{code}.md"))).unwrap_or_default();
+        let example = page.split("```clef\n").nth(1).and_then(|t| t.split("```").next()).unwrap_or_default();
+        let (file, _) = parse(FileId(0), example);
+        let (_, diags) = LIBRARY.with(|library| check(&CheckInput { files: &[file], library }));
+        if !diags.iter().any(|d| d.code == *code) {
+            wrong.push_str(&format!("{code}: {}\n", shown(example, &diags)));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn signatures_are_inferred() {
+    let table = [
+        ("let id2 x = x", "id2 : 'a -> 'a"),
+        ("let add a b = a + b", "add : int -> int -> int"),
+        ("let f x = x * 2.0", "f : float -> float"),
+        ("let compose f g x = g (f x)", "compose : ('a -> 'b) -> ('b -> 'c) -> 'a -> 'c"),
+        ("let inline add a b = a + b", "add : 'a -> 'a -> 'a"),
+        ("let swap (a, b) = (b, a)", "swap : 'a * 'b -> 'b * 'a"),
+        ("let rec len xs = match xs with [] -> 0 | _ :: r -> 1 + len r", "len : 'a list -> int"),
+        ("let twice<'T> (f: 'T -> 'T) (x: 'T) : 'T = f (f x)", "twice : ('T -> 'T) -> 'T -> 'T"),
+        ("let sq (x: float<'u>) = x * x", "sq : float<'u> -> float<'u^2>"),
+        ("let root (x: float<'u^2>) = sqrt x", "root : float<'u^2> -> float<'u>"),
+        ("let names = List.map (fun (s: string) -> s.Length)", "names : string list -> int list"),
+        ("let pair x = let f y = (y, x) in (f 1, f \"a\")", "pair : 'a -> (int * 'a) * (string * 'a)"),
+        ("let show = printfn \"%d %s\"", "show : int -> string -> unit"),
+        ("let xs = [ for i in 1 .. 3 -> float i ]", "xs : float list"),
+        ("let s = seq { yield 1 }", "s : seq<int>"),
+        ("let a = {| B = 1; A = \"x\" |}", "a : {| A: string; B: int |}"),
+    ];
+    for (source, expected) in table {
+        let text = format!("module T\n{source}\n");
+        assert_eq!(signatures(&text).trim_end(), expected, "{source}");
+    }
+}
+
+#[test]
+fn units_are_inferred() {
+    let text = "module T
+[<Measure>] type m
+[<Measure>] type s
+[<Measure>] type v = m / s
+let speed (d: float<m>) (t: float<s>) = d / t
+let same (x: float<v>) (d: float<m>) (t: float<s>) = x + speed d t
+let half x = x / 2.0<s>
+";
+    assert_eq!(
+        signatures(text),
+        "speed : float<m> -> float<s> -> float<m / s>\n\
+         same : float<m / s> -> float<m> -> float<s> -> float<m / s>\n\
+         half : float -> float<1 / s>\n"
+    );
+}
+
+/// Code and line of each error of a text.
+fn errors(text: &str) -> Vec<(u16, u32)> {
+    let (_, diags) = check_text(text);
+    let lines = LineIndex::new(text);
+    diags.iter().map(|d| (d.code.0, d.span().map_or(0, |s| lines.line_column(s.start).0))).collect()
+}
+
+#[test]
+fn ten_errors_are_ten() {
+    let text = "module T
+let e1 = 1 + \"x\"
+let e2 = if 1 then 2 else 3
+let e3 : string = 5
+let e4 = lenght \"abc\"
+let e5 (xs: int list) = xs.Lenght
+let e6 = List.mapp id [1]
+let e7 f = f f
+let e8 = printfn \"%d\" \"x\"
+let e9 (x: intt) = x
+let e10 = (fun x -> x + 1) 1 2
+let fine = e1 + e4 + e6 1 + e9 2
+";
+    let found = errors(text);
+    let expected = [
+        (201, 2),
+        (201, 3),
+        (201, 4),
+        (101, 5),
+        (105, 6),
+        (101, 7),
+        (205, 8),
+        (211, 9),
+        (102, 10),
+        (204, 11),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn missing_values_are_shown() {
+    let table = [
+        ("(b: bool)", "true -> 1", "false"),
+        ("(x: int option)", "None -> 1", "Some _"),
+        ("(x: int list)", "[] -> 1 | [_] -> 2", "_ :: _ :: _"),
+        ("(x: bool * bool)", "(true, _) -> 1 | (_, true) -> 2", "false, false"),
+        ("(n: int)", "0 -> 1 | 1 -> 2", "2"),
+        ("(s: string)", "\"\" -> 1", "\"a\""),
+        ("(x: Result<int, string>)", "Ok 1 -> 1 | Error _ -> 2", "Ok 0"),
+    ];
+    for (param, arms, example) in table {
+        let text = format!(
+            "module T\nlet f {param} x2 = match x2 with | _ -> 0\nlet g {param} =\n    match {} with\n    | {}\n",
+            param[1..].split(':').next().unwrap(),
+            arms.replace(" | ", "\n    | ")
+        );
+        let (_, diags) = check_text(&text);
+        let found: Vec<&Diagnostic> = diags.iter().filter(|d| d.code.0 == 301).collect();
+        assert_eq!(found.len(), 1, "{}", shown(&text, &diags));
+        assert!(found[0].headline.contains(&format!("`{example}`")), "{example}: {}", found[0].headline);
+    }
+}
+
+#[test]
+fn complete_matches_are_quiet() {
+    let text = "module T
+type U = A | B of int | C of U * bool
+let f u = match u with A -> 1 | B 0 -> 2 | B _ -> 3 | C (_, true) -> 4 | C (A, _) -> 5 | C ((B _ | C _), false) -> 6
+let (|Even|Odd|) n = if n % 2 = 0 then Even else Odd
+let g n = match n with Even -> 0 | Odd -> 1
+let h (a, b) = match a, b with | Some x, _ -> x | None, Some y -> y | None, None -> 0
+";
+    assert_eq!(errors(text), []);
 }

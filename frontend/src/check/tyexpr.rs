@@ -3,7 +3,9 @@
 use super::env::TypeEntry;
 use super::types::{OPEN, Ty, atom, times};
 use super::{Checker, env};
-use crate::ast::{self, FloatKind, IntKind, MeasureExpr, MeasureKind, TypeArg as SrcArg, TypeExpr, TypeExprKind};
+use crate::ast::{
+    self, FloatKind, IntKind, MeasureExpr, MeasureKind, TypeArg as SrcArg, TypeExpr, TypeExprKind,
+};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
@@ -25,9 +27,33 @@ pub(crate) struct Abbreviation {
 }
 
 pub(crate) const BUILTIN_TYPES: &[&str] = &[
-    "unit", "bool", "char", "string", "int", "int8", "int16", "int32", "int64", "sbyte", "byte", "uint8", "uint16",
-    "uint", "uint32", "uint64", "nativeint", "unativeint", "float", "double", "float64", "float32", "single", "float16",
-    "bfloat16", "array", "nativeptr",
+    "unit",
+    "bool",
+    "char",
+    "string",
+    "int",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "sbyte",
+    "byte",
+    "uint8",
+    "uint16",
+    "uint",
+    "uint32",
+    "uint64",
+    "nativeint",
+    "unativeint",
+    "float",
+    "double",
+    "float64",
+    "float32",
+    "single",
+    "float16",
+    "bfloat16",
+    "array",
+    "nativeptr",
 ];
 
 pub(crate) fn int_kind(name: &str) -> Option<IntKind> {
@@ -153,10 +179,16 @@ impl Checker<'_> {
                 1 => "takes one type argument".to_owned(),
                 n => format!("takes {n} type arguments"),
             };
-            let mut d = Diagnostic::error(codes::TYPE_ARGUMENTS, span, format!("`{name}` {wants}, but {m} are given"));
+            let mut d = Diagnostic::error(
+                codes::TYPE_ARGUMENTS,
+                span,
+                format!("`{name}` {wants}, but {m} are given"),
+            );
             if m == 0 {
                 let vars = params.iter().map(|p| format!("'{}", p.name)).collect::<Vec<_>>().join(", ");
-                d = d.help(format!("write `{name}<{vars}>` with types in place of the variables, or with `_`"));
+                d = d.help(format!(
+                    "write `{name}<{vars}>` with types in place of the variables, or with `_`"
+                ));
             }
             self.diags.push(d);
             return None;
@@ -251,8 +283,12 @@ impl Checker<'_> {
             }
             "obj" | "exn" | "decimal" | "bigint" if self.find_type(name).is_none() => {
                 self.diags.push(
-                    Diagnostic::error(codes::OUTSIDE_SUBSET, span, format!("the type `{text}` is outside the subset"))
-                        .help("use a type parameter, a union, or a number type of fixed width"),
+                    Diagnostic::error(
+                        codes::OUTSIDE_SUBSET,
+                        span,
+                        format!("the type `{text}` is outside the subset"),
+                    )
+                    .help("use a type parameter, a union, or a number type of fixed width"),
                 );
                 return Some(known.error);
             }
@@ -274,9 +310,11 @@ impl Checker<'_> {
             [] => Measure::default(),
             [arg] => self.measure_arg(arg),
             _ => {
-                let text = format!("`{name}` takes one unit of measure, but {} arguments are given", args.len());
+                let text =
+                    format!("`{name}` takes one unit of measure, but {} arguments are given", args.len());
                 self.diags.push(
-                    Diagnostic::error(codes::TYPE_ARGUMENTS, span, text).help("write a product: `float<kg m>`"),
+                    Diagnostic::error(codes::TYPE_ARGUMENTS, span, text)
+                        .help("write a product: `float<kg m>`"),
                 );
                 Measure::default()
             }

@@ -71,8 +71,11 @@ impl<'a> Checker<'a> {
     fn add_type(&mut self, def: &ast::TypeDef, entry: TypeEntry) {
         let name = def.name.name;
         if let Some(old) = self.module_mut().types.insert(name, entry) {
-            let mut d =
-                Diagnostic::error(codes::DUPLICATE, def.name.span, format!("the type `{name}` is defined twice"));
+            let mut d = Diagnostic::error(
+                codes::DUPLICATE,
+                def.name.span,
+                format!("the type `{name}` is defined twice"),
+            );
             if let TypeEntry::Def(old) = old {
                 d = d.label(self.type_defs[old.index()].span, "first defined here");
             }

@@ -90,7 +90,15 @@ impl Types {
             error: table.intern(Type::Error),
         };
         let has_param = vec![false; table.types.len()];
-        Self { table, known, has_param, nodes: Vec::new(), measure_vars: Vec::new(), level: 1, next_generic: 0 }
+        Self {
+            table,
+            known,
+            has_param,
+            nodes: Vec::new(),
+            measure_vars: Vec::new(),
+            level: 1,
+            next_generic: 0,
+        }
     }
 
     /// Forgets all open types. None may be in use.
@@ -393,10 +401,13 @@ impl Types {
                 xs.len() == ys.len() && xs.iter().zip(ys).all(|(x, y)| self.compatible(*x, *y))
             }
             (Type::AnonRecord(xs), Type::AnonRecord(ys)) => {
-                xs.len() == ys.len() && xs.iter().zip(ys).all(|(x, y)| x.0 == y.0 && self.compatible(x.1, y.1))
+                xs.len() == ys.len()
+                    && xs.iter().zip(ys).all(|(x, y)| x.0 == y.0 && self.compatible(x.1, y.1))
             }
             (Type::Fun(p, r), Type::Fun(q, s)) => self.compatible(*p, *q) && self.compatible(*r, *s),
-            (Type::Array(x), Type::Array(y)) | (Type::NativePtr(x), Type::NativePtr(y)) => self.compatible(*x, *y),
+            (Type::Array(x), Type::Array(y)) | (Type::NativePtr(x), Type::NativePtr(y)) => {
+                self.compatible(*x, *y)
+            }
             (x, y) => x == y,
         }
     }
@@ -588,7 +599,9 @@ impl Types {
                 Type::Named(d, args)
             }
             Type::Tuple(items) => Type::Tuple(items.iter().map(|&t| self.zonk(t)).collect()),
-            Type::AnonRecord(fields) => Type::AnonRecord(fields.iter().map(|&(n, t)| (n, self.zonk(t))).collect()),
+            Type::AnonRecord(fields) => {
+                Type::AnonRecord(fields.iter().map(|&(n, t)| (n, self.zonk(t))).collect())
+            }
             Type::Fun(a, b) => Type::Fun(self.zonk(a), self.zonk(b)),
             Type::Array(t) => Type::Array(self.zonk(t)),
             Type::NativePtr(t) => Type::NativePtr(self.zonk(t)),
@@ -632,7 +645,9 @@ impl Types {
 
     fn solution(&self, a: MeasureAtom) -> Option<&Measure> {
         match a {
-            MeasureAtom::Param(v) if v & OPEN != 0 => self.measure_vars[(v & !OPEN) as usize].solution.as_ref(),
+            MeasureAtom::Param(v) if v & OPEN != 0 => {
+                self.measure_vars[(v & !OPEN) as usize].solution.as_ref()
+            }
             _ => None,
         }
     }
@@ -642,11 +657,7 @@ impl Types {
             return Ok(());
         }
         let quotient = self.normal(&times(a, b, -1));
-        if self.solve_one(quotient) {
-            Ok(())
-        } else {
-            Err(Clash::Measures(self.normal(a), self.normal(b)))
-        }
+        if self.solve_one(quotient) { Ok(()) } else { Err(Clash::Measures(self.normal(a), self.normal(b))) }
     }
 
     /// Makes a product equal `1`: Euclid's algorithm on the powers of its variables (Kennedy's unification).
