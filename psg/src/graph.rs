@@ -31,6 +31,8 @@ pub struct Psg {
     pub roots: Vec<FuncId>,
     /// By file id: the name shown to the user and its lines.
     pub files: Vec<FileInfo>,
+    /// What the source calls a buffer that a node gives (`let a = ...`), for messages.
+    pub names: std::collections::BTreeMap<NodeId, Ustr>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

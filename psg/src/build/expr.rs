@@ -92,9 +92,13 @@ impl<'p> Builder<'p> {
         let info = &self.tree().locals[local.index()];
         if !info.is_mutable {
             let val = self.expr(value, false);
+            if let Val::Node(node) = &val {
+                self.name_buffer(*node, info.name);
+            }
             return self.bind(local, val);
         }
         let init = self.value(value);
+        self.name_buffer(init, info.name);
         let span = info.span;
         if self.is_boxed(local) {
             let ty = self.cell(self.node_ty(init));
@@ -103,6 +107,13 @@ impl<'p> Builder<'p> {
         } else {
             let var = self.new_var(init, span);
             self.bind(local, Val::Var(var));
+        }
+    }
+
+    /// Remembers what the source calls a buffer. The first name counts.
+    fn name_buffer(&mut self, node: NodeId, name: ustr::Ustr) {
+        if self.psg.types.buffer_element(self.node_ty(node)).is_some() {
+            self.psg.names.entry(node).or_insert(name);
         }
     }
 

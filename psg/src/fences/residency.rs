@@ -96,7 +96,7 @@ impl Subject<'_> {
         )
     }
 
-    /// A hint whose agent makes less than a quarter of the accesses, while another one makes more than half.
+    /// A hint whose agent makes less than a tenth of the accesses, while another one makes more than half.
     fn hint(&self) -> Option<Diagnostic> {
         let hint = self.residency.hint? as usize;
         let mut shares = [0u64; 3];
@@ -108,7 +108,7 @@ impl Subject<'_> {
         }
         let total: u64 = shares.iter().sum();
         let (best, most) = shares.iter().enumerate().max_by_key(|&(i, s)| (*s, std::cmp::Reverse(i)))?;
-        if total == 0 || hint >= 3 || hint == best || shares[hint] * 4 >= total || most * 2 <= total {
+        if total == 0 || hint >= 3 || hint == best || shares[hint] * 10 >= total || most * 2 <= total {
             return None;
         }
         let names = ["CPU", "GPU", "NPU"];

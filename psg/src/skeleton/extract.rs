@@ -8,7 +8,7 @@
 use super::values::Val;
 use super::{Block, CPU, NPU, Site, Skeleton, Step};
 use crate::graph::Psg;
-use crate::id::{FuncId, GlobalId, IdVec, NodeId, RegionId, TypeId};
+use crate::id::{FuncId, GlobalId, Id, IdVec, NodeId, RegionId, TypeId};
 use crate::kernel::KernelFacts;
 use crate::node::Op;
 use crate::plan::{Access, AccessKind, Context, Location, LocationKind, Mode};
@@ -35,6 +35,9 @@ pub fn extract(psg: &Psg, kernels: &KernelFacts, agents: &BTreeMap<String, Strin
         }
     }
 }
+
+/// How the name of a buffer without one begins.
+const UNNAMED: &str = "buffer of line ";
 
 /// A call path: the context of its caller and the calling node.
 type Path = u32;
@@ -515,6 +518,7 @@ impl<'a> Run<'a> {
             return Val::Scalar;
         }
         let fields: Vec<Val> = node.operands.iter().map(|&o| frame.get(o)).collect();
+        self.name_fields(node.ty, case, &fields);
         let is_mutable = self.psg.types.agg(node.ty).is_some_and(|agg| {
             agg.cases.get(case as usize).is_some_and(|c| c.fields.iter().any(|f| f.is_mutable))
         });
@@ -736,7 +740,7 @@ impl<'a> Run<'a> {
             Some(&location) => location,
             None => {
                 let node = self.user_node(frame.path, id);
-                let name = self.name_of(node);
+                let name = self.name_of(frame.path, id, node);
                 self.new_location(key, name, LocationKind::Allocation, Some(node), false)
             }
         };
@@ -762,10 +766,45 @@ impl<'a> Run<'a> {
         node
     }
 
-    fn name_of(&self, node: NodeId) -> String {
+    /// The name of the first `let` around the allocation, from the inside out; else a field's name (later), else its
+    /// line.
+    fn name_of(&self, path: Path, alloc: NodeId, node: NodeId) -> String {
+        let (mut path, mut at) = (path, alloc);
+        loop {
+            if let Some(name) = self.psg.names.get(&at) {
+                let file = self.psg.spans[at].file.0 as usize;
+                if !self.psg.files.get(file).is_some_and(|f| f.name.starts_with("stdlib/")) {
+                    return name.to_string();
+                }
+            }
+            if path == 0 {
+                break;
+            }
+            (path, at) = self.path_of[path as usize];
+            if at.index() >= self.psg.nodes.len() {
+                break;
+            }
+        }
         let span = self.psg.spans.get(node).copied().unwrap_or_default();
         let line = self.psg.files.get(span.file.0 as usize).map_or(0, |f| f.lines.line_column(span.start).0);
-        format!("buffer of line {line}")
+        format!("{UNNAMED}{line}")
+    }
+
+    /// A buffer without a name of its own that is put into a record has the field's.
+    fn name_fields(&mut self, ty: TypeId, case: u32, fields: &[Val]) {
+        let Some(agg) = self.psg.types.agg(ty).filter(|a| a.kind == AggKind::Record) else { return };
+        let Some(case) = agg.cases.get(case as usize) else { return };
+        for (field, value) in case.fields.iter().zip(fields) {
+            if self.psg.types.buffer_element(field.ty).is_none() {
+                continue;
+            }
+            for location in value.flat().locations {
+                let name = &mut self.out.locations[location as usize].name;
+                if name.starts_with(UNNAMED) {
+                    *name = field.name.to_string();
+                }
+            }
+        }
     }
 
     fn note_allocation(&mut self, location: u32, id: NodeId, frame: &Frame) {
