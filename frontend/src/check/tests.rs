@@ -270,3 +270,42 @@ let h (a, b) = match a, b with | Some x, _ -> x | None, Some y -> y | None, None
 ";
     assert_eq!(errors(text), []);
 }
+
+/// Broken programs: every prefix, and lines left out, of programs that use the whole language.
+#[test]
+fn broken_programs_do_not_panic() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/run");
+    let mut paths = Vec::new();
+    collect(&root, &mut paths);
+    paths.sort();
+    let mut texts: Vec<String> = paths.iter().map(|p| std::fs::read_to_string(p).unwrap()).collect();
+    texts.push(include_str!("surface.clef").to_owned());
+    LIBRARY.with(|library| {
+        let run = |text: &str| {
+            let (file, _) = parse(FileId(0), text);
+            check(&CheckInput { files: &[file], library });
+        };
+        for text in &texts {
+            let lines: Vec<&str> = text.lines().collect();
+            let step = lines.len() / 12 + 1;
+            for skip in (0..lines.len()).step_by(step) {
+                let mut some = lines.clone();
+                some.remove(skip);
+                run(&some.join("\n"));
+            }
+            for end in (1..text.len()).step_by(text.len() / 12 + 1) {
+                if text.is_char_boundary(end) {
+                    run(&text[..end]);
+                }
+            }
+        }
+    });
+}
+
+/// One program with a bit of everything checks without a word.
+#[test]
+fn the_surface_checks() {
+    let text = include_str!("surface.clef");
+    let (_, diags) = check_text(text);
+    assert!(diags.is_empty(), "{}", shown(text, &diags));
+}
