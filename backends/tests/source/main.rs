@@ -6,14 +6,16 @@
 #[path = "../../../psg/tests/support/mod.rs"]
 mod support;
 
-use clef_backends::job::{Job, Options, Want};
+use clef_backends::job::{Job, Options, Route, RoutePlan, Want};
+use clef_psg::fences::{self, FenceOptions};
 use clef_psg::graph::Psg;
 use clef_psg::{bounds, fold, kernel, verify};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
-/// The job of a program, as the driver makes it but for fences and counts.
+/// The job of a program, as the driver makes it but for counts.
 fn job(mut psg: Psg, opt_level: u8, want: Want) -> Job {
     fold::globals(&mut psg);
     let found = kernel::inline(&mut psg);
@@ -31,7 +33,10 @@ fn job(mut psg: Psg, opt_level: u8, want: Want) -> Job {
         dump_after: None,
         time_passes: false,
     };
-    Job { psg, kernels, routes: Vec::new(), options, want }
+    let table = fences::tables::find("hsa-gfx1151").expect("the table of the default GPU");
+    let (plan, _) = fences::analyse(&psg, &kernels, &FenceOptions { table, agents: BTreeMap::new() });
+    let routes = vec![RoutePlan { route: Route::Hsa, sync: plan.node_sync(), plan }];
+    Job { psg, kernels, routes, options, want }
 }
 
 /// Compiles, links and runs.
