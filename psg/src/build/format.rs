@@ -13,13 +13,16 @@ impl Builder<'_> {
     pub(super) fn format(&mut self, sink: FormatSink, parts: &[FormatPart], span: Span) -> Val {
         let common = self.types.common;
         // All holes are evaluated before any text is made or written.
-        let mut pieces = Vec::with_capacity(parts.len());
+        let mut pieces: Vec<Piece> = Vec::with_capacity(parts.len());
         for part in parts {
-            pieces.push(match part {
-                FormatPart::Text(text) if text.is_empty() => continue,
-                FormatPart::Text(text) => Piece::Text(*text),
-                FormatPart::Hole { value, spec } => Piece::Value(self.value(*value), *spec),
-            });
+            match part {
+                FormatPart::Text(text) if text.is_empty() => {}
+                FormatPart::Text(text) => match pieces.last_mut() {
+                    Some(Piece::Text(before)) => *before = Ustr::from(&format!("{before}{text}")),
+                    _ => pieces.push(Piece::Text(*text)),
+                },
+                FormatPart::Hole { value, spec } => pieces.push(Piece::Value(self.value(*value), *spec)),
+            }
         }
         let mut texts: Vec<NodeId> = Vec::with_capacity(pieces.len());
         for piece in pieces {
