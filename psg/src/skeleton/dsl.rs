@@ -2,7 +2,7 @@
 //!
 //! A statement is an agent (`CPU`, `GPU`, `GPU1` for queue 1, `GPU1.0` for device 1, `NPU`) and accesses: `r` reads,
 //! `w` writes (all of the buffer by a dispatch, one element by the host), `rw` both, `p` writes a part, `rp` reads and
-//! writes a part, `f` fills all of it. `fresh a` starts a new buffer, `stop` ends the program, `mark a` is a marker.
+//! writes a part, `f` fills all of it, `u` updates all of it. `fresh a` starts a new buffer, `stop` ends the program, `mark a` is a marker.
 //! Nodes are numbered from 0 in the order of the text.
 
 use super::{Block, CPU, NPU, Site, Skeleton, Step};
@@ -169,6 +169,7 @@ impl Parser {
                 "p" => (Mode::Write, false),
                 "rp" => (Mode::ReadWrite, false),
                 "f" => (Mode::Write, true),
+                "u" => (Mode::ReadWrite, true),
                 _ => break,
             };
             self.at += 1;

@@ -1,5 +1,7 @@
 //! Tests of the analysis on litmus texts ([`crate::skeleton::dsl`]).
 
+
+mod classics;
 mod examples;
 mod random;
 mod scale;
