@@ -1,6 +1,5 @@
 //! Tests of the analysis on litmus texts ([`crate::skeleton::dsl`]).
 
-
 mod classics;
 mod examples;
 mod random;
