@@ -83,7 +83,7 @@ impl Lower<'_> {
         let index_type = self.psg.types.get(self.arg_type(node, 1));
         let index = self.arg(node, 1);
         let index = self.index(index, index_type);
-        if checked {
+        if checked && !self.proven.contains(&node) {
             let ok = self.cx.icmp(ICmp::Ult, index, buffer.length);
             self.check(ok, |l| l.panic("clef_panic_bounds", &[index, buffer.length], node));
         }

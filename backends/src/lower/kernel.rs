@@ -296,9 +296,20 @@ impl Lower<'_> {
         let env = self.store_env(&captures, from_wide);
         let name = format!("clef.parallel.{}", self.outlined);
         self.outlined += 1;
-        let body = self.cx.address_of(&name);
+        let hoisted = self.hoist_checks(node, region, &inside);
+        let mut body = self.cx.address_of(&name);
+        let unchecked = format!("{name}.unchecked");
+        if let Some((condition, _)) = &hoisted {
+            let fast = self.cx.address_of(&unchecked);
+            body = self.cx.select(*condition, fast, body);
+        }
         self.runtime("clef_parallel", &[body, env, items, cost], t.void);
         self.define_body(&name, node, &captures, index_type);
+        if let Some((_, proven)) = hoisted {
+            self.proven = proven;
+            self.define_body(&unchecked, node, &captures, index_type);
+            self.proven.clear();
+        }
     }
 
     fn nodes_inside(&self, region: RegionId) -> FxHashSet<NodeId> {

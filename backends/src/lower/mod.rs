@@ -21,6 +21,7 @@ mod kernel;
 mod phases;
 mod memory;
 mod program;
+mod ranges;
 mod scalar;
 mod statics;
 mod sync;
@@ -69,6 +70,8 @@ pub struct Lower<'a> {
     kernel_buffers: FxHashMap<NodeId, agent::BufferArg>,
     /// In kernels: float additions of reductions, which may be reordered.
     reductions: FxHashSet<NodeId>,
+    /// Accesses whose checks were done before the loop.
+    proven: FxHashSet<NodeId>,
     outlined: usize,
     /// Bodies being outlined around the cursor.
     outlining: usize,
@@ -131,6 +134,7 @@ impl<'a> Lower<'a> {
             in_kernel: false,
             kernel_buffers: FxHashMap::default(),
             reductions: FxHashSet::default(),
+            proven: FxHashSet::default(),
             outlined: 0,
             outlining: 0,
             bug: None,
