@@ -367,7 +367,7 @@ pub enum ExprKind {
     /// `printf` family and interpolation: text with checked holes. The value is unit or the string.
     Format { sink: FormatSink, parts: Vec<FormatPart> },
     /// `A.dispatch "kernel" {| .. |}`.
-    Dispatch(Dispatch),
+    Dispatch(Box<Dispatch>),
     /// `signalCompletion b`, recognised so that the graph keeps it as a marker.
     Marker(ExprId),
     /// Stops the program: `failwith e` (a string), or a fixed reason.

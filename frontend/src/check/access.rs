@@ -1,7 +1,6 @@
 //! Names, dotted names, members and fields.
 
 use super::apply::Head;
-use super::builtin::Builtin;
 use super::decls::bare;
 use super::env::{TypeEntry, nearest};
 use super::types::{Ty, Want, Why};
@@ -762,11 +761,5 @@ pub(crate) fn chain(e: &ast::Expr, out: &mut Vec<Ident>) -> bool {
             plain
         }
         _ => false,
-    }
-}
-
-impl Builtin {
-    pub(crate) fn is_operator_name(name: &str) -> bool {
-        name.starts_with(|c: char| !c.is_alphabetic() && c != '_')
     }
 }

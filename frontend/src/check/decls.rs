@@ -27,7 +27,7 @@ pub(crate) struct OpenDef {
 }
 
 impl<'a> Checker<'a> {
-    pub(crate) fn check_file(&mut self, file: &'a File, _is_last: bool) {
+    pub(crate) fn check_file(&mut self, file: &'a File) {
         self.truncate_scopes(1);
         if let Some(core) = self.module_at(&["Core"]) {
             self.open_module(core);
@@ -528,7 +528,11 @@ impl<'a> Checker<'a> {
         }
         let ty = self.types.zonk(ty);
         self.close_body();
-        let body = std::mem::take(&mut self.cx.body);
+        let mut body = std::mem::take(&mut self.cx.body);
+        // Bodies live as long as the program: give back what their growth left over.
+        body.exprs.shrink_to_fit();
+        body.pats.shrink_to_fit();
+        body.locals.shrink_to_fit();
         let is_function = !params.is_empty();
         let slot = &mut self.defs[def.index()];
         slot.ty = ty;

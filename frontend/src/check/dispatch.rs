@@ -199,7 +199,7 @@ impl<'a> Checker<'a> {
         let Place { agent, device, queue, .. } = *place;
         self.check_result(agent, ret, name);
         let node = Dispatch { agent, device, queue, kernel, args, order, name_span: name.span };
-        self.done(ExprKind::Dispatch(node), ret, span, want)
+        self.done(ExprKind::Dispatch(Box::new(node)), ret, span, want)
     }
 
     fn check_result(&mut self, agent: AgentKind, ret: Ty, name: Ident) {

@@ -50,7 +50,6 @@ pub(crate) struct Core {
     pub list: Option<TypeDefId>,
     pub option: Option<TypeDefId>,
     pub seq: Option<TypeDefId>,
-    pub lazy: Option<TypeDefId>,
     pub reference: Option<TypeDefId>,
     pub unified_buffer: Option<TypeDefId>,
     pub buffer: Option<TypeDefId>,
@@ -113,9 +112,6 @@ impl Checker<'_> {
             list: find(self, &["Core"], "list"),
             option: find(self, &["Core"], "option"),
             seq: find(self, &["Core"], "seq").or_else(|| find(self, &["Seq"], "seq")),
-            lazy: find(self, &["Core"], "Lazy")
-                .or_else(|| find(self, &["Core"], "lazy"))
-                .or_else(|| find(self, &["Lazy"], "Lazy")),
             reference: find(self, &["Core"], "ref").or_else(|| find(self, &["Core"], "Ref")),
             unified_buffer: find(self, &["BAREWire", "HSA"], "UnifiedBuffer"),
             buffer: find(self, &["BAREWire"], "Buffer").or_else(|| find(self, &["Buffer"], "Buffer")),

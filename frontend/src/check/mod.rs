@@ -65,8 +65,8 @@ pub fn check(input: &CheckInput) -> (Program, Vec<Diagnostic>) {
     }
     checker.find_core();
     checker.scan_kernels(input.files);
-    for (n, file) in input.files.iter().enumerate() {
-        checker.check_file(file, n + 1 == input.files.len());
+    for file in input.files {
+        checker.check_file(file);
     }
     checker.check_reached_library();
     checker.finish()
@@ -108,7 +108,6 @@ pub(crate) struct DefInfo {
     pub arity: u32,
     /// `[<Literal>]`: its constant, for patterns.
     pub literal: Option<PatKind>,
-    pub no_exhaust: bool,
 }
 
 /// What the checker keeps about a type definition.
@@ -181,8 +180,6 @@ pub(crate) struct Cx {
     pub choices: Vec<(Ustr, TypeDefId, u32)>,
     pub parallel_depth: u32,
     pub is_kernel: bool,
-    /// Reports of statements whose value is dropped.
-    pub errors_at_start: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -269,9 +266,7 @@ impl<'a> Checker<'a> {
                 def.members.extend(id.map(|id| (member.name, id)));
             }
         }
-        let has_effects = !self.inits.is_empty();
         let roots = if self.entry.is_none() { self.roots() } else { Vec::new() };
-        let _ = has_effects;
         let program = Program {
             types: self.types.table,
             type_defs: self.type_defs,
@@ -350,9 +345,5 @@ impl<'a> Checker<'a> {
         self.defs.push(def);
         self.def_info.push(info);
         DefId((self.defs.len() - 1) as u32)
-    }
-
-    pub(crate) fn def_params(&self, def: DefId) -> &[TypeParamDef] {
-        &self.defs[def.index()].params
     }
 }

@@ -3,7 +3,7 @@
 //! A waiting constraint is tried again when a type must be known and when its definition ends. Then it takes its
 //! default (`int`, `float` for the functions of floats), or stays as a constraint of an `inline` function.
 
-use super::types::{Ty, Want, Why, atom, times};
+use super::types::{Ty, Want, Why, times};
 use super::{Checker, Value};
 use crate::ast::{self, ExprKind as E, FloatKind, IntKind};
 use crate::codes;
@@ -890,9 +890,4 @@ pub(crate) fn prim_name(prim: Prim) -> &'static str {
         Prim::Tanh => "tanh",
         Prim::Length => "Length",
     }
-}
-
-/// Kept for the doc of measures: a base unit as a measure.
-pub(crate) fn unit_of(base: crate::typed::TypeDefId) -> Measure {
-    atom(crate::typed::MeasureAtom::Base(base))
 }

@@ -7,7 +7,6 @@ use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 use crate::typed::{Measure, MeasureAtom, Type, TypeArg};
 use crate::typed_print;
-use ustr::Ustr;
 
 impl Checker<'_> {
     /// A type as the user would write it.
@@ -224,11 +223,6 @@ impl Checker<'_> {
             )
             .help(help),
         );
-    }
-
-    /// A name without its module.
-    pub(crate) fn short(path: Ustr) -> &'static str {
-        path.as_str().rsplit('.').next().unwrap_or_default()
     }
 }
 

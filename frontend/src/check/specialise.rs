@@ -224,7 +224,7 @@ impl Copier<'_, '_, '_> {
             ExprKind::Assign(l, v) => ExprKind::Assign(Self::name(scope, *l), self.expr(*v, scope)),
             ExprKind::Dispatch(d) => {
                 let args = self.all(&d.args, scope);
-                ExprKind::Dispatch(Dispatch { args, ..d.clone() })
+                ExprKind::Dispatch(Box::new(Dispatch { args, ..(**d).clone() }))
             }
             ExprKind::Format { sink, parts } => {
                 let parts = parts

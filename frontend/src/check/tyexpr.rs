@@ -1,7 +1,7 @@
 //! Types as written: names, arguments, units, type variables.
 
 use super::env::TypeEntry;
-use super::types::{OPEN, Ty, atom, times};
+use super::types::{Ty, atom, times};
 use super::{Checker, env};
 use crate::ast::{
     self, FloatKind, IntKind, MeasureExpr, MeasureKind, TypeArg as SrcArg, TypeExpr, TypeExprKind,
@@ -454,7 +454,6 @@ impl Checker<'_> {
                 _ => TypeArg::Type(self.types.intern(Type::Param(n as u32))),
             });
         }
-        debug_assert!(args.len() < OPEN as usize);
         args
     }
 }
