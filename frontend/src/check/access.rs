@@ -667,16 +667,19 @@ impl<'a> Checker<'a> {
             return Some(d);
         }
         let names: Vec<Ident> = fields.iter().filter_map(|f| f.0.last()).collect();
-        let mut best = None;
+        let mut best: Option<(u8, TypeDefId)> = None;
         for name in &names {
             for (d, _) in self.find_field(name.name) {
-                let all = names.iter().all(|n| self.type_info[d.index()].by_name.contains_key(&n.name));
-                if all {
-                    return Some(d);
+                let info = &self.type_info[d.index()].by_name;
+                let all = names.iter().all(|n| info.contains_key(&n.name));
+                // Exactly these fields, all of them among others, one of them: in this order.
+                let rank = if all { u8::from(info.len() != names.len()) } else { 2 };
+                if best.is_none_or(|(r, _)| rank < r) {
+                    best = Some((rank, d));
                 }
-                best = best.or(Some(d));
             }
         }
+        let best = best.map(|b| b.1);
         if best.is_none() {
             let name = names.first().copied()?;
             let mut d = Diagnostic::error(

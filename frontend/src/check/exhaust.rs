@@ -227,7 +227,7 @@ impl Checker<'_> {
             }
             return None;
         }
-        let inner: Vec<Row> = rows.iter().flat_map(|r| default_rows(r)).collect();
+        let inner: Vec<Row> = rows.iter().flat_map(default_rows).collect();
         let tail = self.missing(&inner, rest, budget)?;
         let head = match &all {
             Some(all) if !used.is_empty() => match all.iter().find(|c| !used.contains(c)) {
@@ -285,7 +285,7 @@ impl Checker<'_> {
                         self.useful(&inner, &q, &tys, budget)
                     });
                 }
-                let inner: Vec<Row> = rows.iter().flat_map(|r| default_rows(r)).collect();
+                let inner: Vec<Row> = rows.iter().flat_map(default_rows).collect();
                 self.useful(&inner, q_rest, rest, budget)
             }
         }

@@ -206,7 +206,7 @@ impl<'a> Checker<'a> {
         let (arg, mut stack) = self.constructor_params(params, span);
         let mut fields: Vec<(LocalId, Ustr, bool)> = stack
             .iter()
-            .filter_map(|s| if let Step::Let(l, _) = s { Some(*l) } else { None })
+            .map(|s| s.0)
             .map(|l| (l, self.cx.body.locals[l.index()].name, false))
             .collect();
         for group in lets {
@@ -233,7 +233,7 @@ impl<'a> Checker<'a> {
                 let local = self.new_local(name.name, ty, b.is_mutable, name.span);
                 self.bind_name(name.name, Value::Local(local));
                 fields.push((local, name.name, b.is_mutable));
-                stack.push(Step::Let(local, value));
+                stack.push(Step(local, value));
             }
         }
         self.leave(mark);
@@ -260,7 +260,7 @@ impl<'a> Checker<'a> {
             let name = super::decls::pattern_label(p);
             let local = self.new_local(name, ty, false, p.span);
             self.bind_name(name, Value::Local(local));
-            steps.push(Step::Let(local, value));
+            steps.push(Step(local, value));
         }
         (arg, steps)
     }
@@ -288,7 +288,7 @@ impl<'a> Checker<'a> {
         let order = (0..values.len() as u32).collect();
         let mut root = self.push(ExprKind::Record { fields: values, order }, class, span);
         for step in steps.into_iter().rev() {
-            let Step::Let(local, value) = step;
+            let Step(local, value) = step;
             root = self.push(ExprKind::Let { local, value, body: root }, class, span);
         }
         self.cx.body.root = Some(root);
@@ -325,6 +325,4 @@ impl<'a> Checker<'a> {
 
 /// A step of a constructor.
 #[derive(Clone, Copy)]
-enum Step {
-    Let(LocalId, ExprId),
-}
+struct Step(LocalId, ExprId);

@@ -5,8 +5,9 @@
 //! the number of definitions. Library files only register names: a library function gets its signature when a name
 //! resolves to it, and its body is checked only if the program reaches it.
 //!
-//! Parts: [`types`] (unification), [`env`] (modules and scopes), [`tyexpr`] (written types), [`decls`], [`typedefs`] and
-//! [`members`] (declarations), [`expr`], [`apply`], [`access`], [`ops`], [`builtin`], [`loops`], [`computation`],
+//! Parts: [`types`] (unification), [`env`] (modules and scopes), [`tyexpr`] (written types), [`decls`], [`externs`],
+//! [`typedefs`] and
+//! [`members`] (declarations), [`expr`], [`locals`], [`apply`], [`access`], [`ops`], [`builtin`], [`loops`], [`computation`],
 //! [`format`], [`dispatch`] (expressions), [`pattern`], [`exhaust`] (patterns), [`specialise`] (generic local functions),
 //! [`report`] (errors).
 //!
@@ -22,8 +23,10 @@ mod dispatch;
 mod env;
 mod exhaust;
 mod expr;
+mod externs;
 mod format;
 mod library;
+mod locals;
 mod loops;
 mod members;
 mod ops;

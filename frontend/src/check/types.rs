@@ -577,6 +577,13 @@ impl Types {
         }
     }
 
+    /// Makes variables the error type, after it was told that they cannot be found out.
+    pub fn give_up(&mut self, found: &Quantified) {
+        for &v in &found.types {
+            self.nodes[v as usize] = Node::Link(self.known.error);
+        }
+    }
+
     /// The closed form of a type. Variables left open become `unit` (no value depends on them), measures `1`.
     pub fn zonk(&mut self, ty: Ty) -> Ty {
         let ty = self.find(ty);
