@@ -184,7 +184,7 @@ fn handoffs() -> Result<(), String> {
         }
     }
     let text = run(Command::new(clefc()).arg("fences").arg(example()), "")?.stdout;
-    for line in ["Inference.clef:41", "Inference.clef:21", "Inference.clef:65"] {
+    for line in ["Inference.clef:39", "Inference.clef:22", "Inference.clef:62"] {
         if !text.contains(line) {
             return Err(format!("the text does not name {line}:\n{text}"));
         }

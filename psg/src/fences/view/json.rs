@@ -10,19 +10,45 @@ use std::collections::BTreeMap;
 /// One object, with a newline at its end.
 pub fn to_json(psg: &Psg, plan: &FencePlan) -> String {
     let contexts = contexts(plan);
+    let numbers = numbers(plan);
     let value = json!({
         "version": 1,
         "target": plan.table.name.as_str(),
         "buffers": buffers(psg, plan),
-        "accesses": plan.accesses.iter().enumerate().map(|(i, a)| access(psg, i, a)).collect::<Vec<_>>(),
+        "accesses": plan.accesses.iter().enumerate().map(|(i, a)| access(psg, &numbers, i, a)).collect::<Vec<_>>(),
         "handoffs": handoffs(plan),
-        "plan": plan.elements.iter().enumerate().map(|(i, e)| element(psg, &contexts, i, e)).collect::<Vec<_>>(),
+        "plan": plan.elements.iter().enumerate().map(|(i, e)| element(psg, &contexts, &numbers, i, e)).collect::<Vec<_>>(),
         "cost": plan.cost(),
         "markers": markers(psg, plan),
     });
     let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// Numbers of nodes in the output, in the order in which they appear: what else the program holds does not show.
+type Numbers = BTreeMap<NodeId, usize>;
+
+fn numbers(plan: &FencePlan) -> Numbers {
+    let mut numbers = Numbers::new();
+    let mut give = |node: NodeId| {
+        let next = numbers.len();
+        numbers.entry(node).or_insert(next);
+    };
+    plan.accesses.iter().for_each(|a| give(a.node));
+    for element in &plan.elements {
+        match element.kind {
+            ElementKind::Wait { at: Point::Before(n) | Point::After(n), on } => [n, on].into_iter().for_each(&mut give),
+            ElementKind::BarrierAnd { before, on } | ElementKind::Semaphore { before, on } => {
+                [before, on].into_iter().for_each(&mut give);
+            }
+            ElementKind::PipelineBarrier { at: Point::Before(n) | Point::After(n) }
+            | ElementKind::Release { dispatch: n, .. }
+            | ElementKind::Acquire { dispatch: n, .. }
+            | ElementKind::Clean { dispatch: n } => give(n),
+        }
+    }
+    numbers
 }
 
 /// The context of each node with accesses.
@@ -50,11 +76,11 @@ fn buffers(psg: &Psg, plan: &FencePlan) -> Vec<Value> {
         .collect()
 }
 
-fn access(psg: &Psg, id: usize, access: &Access) -> Value {
+fn access(psg: &Psg, numbers: &Numbers, id: usize, access: &Access) -> Value {
     let (file, line, column) = place(psg, access.node);
     let mut out = json!({
         "id": id,
-        "node": access.node.0,
+        "node": numbers.get(&access.node).copied().unwrap_or_default(),
         "agent": access.context.to_string(),
         "mode": access.mode.text(),
         "buffer": access.location,
@@ -98,7 +124,14 @@ fn handoffs(plan: &FencePlan) -> Vec<Value> {
     .collect()
 }
 
-fn element(psg: &Psg, contexts: &BTreeMap<NodeId, Context>, id: usize, element: &Element) -> Value {
+fn element(
+    psg: &Psg,
+    contexts: &BTreeMap<NodeId, Context>,
+    numbers: &Numbers,
+    id: usize,
+    element: &Element,
+) -> Value {
+    let number = |node: &NodeId| numbers.get(node).copied().unwrap_or_default();
     let agent = |node: NodeId| contexts.get(&node).map_or_else(|| "GPU0.0".to_owned(), ToString::to_string);
     let scope = |scope: Scope| if scope == Scope::System { "system" } else { "agent" };
     let (kind, who, node, after) = match element.kind {
@@ -117,7 +150,7 @@ fn element(psg: &Psg, contexts: &BTreeMap<NodeId, Context>, id: usize, element: 
         "id": id,
         "kind": kind,
         "agent": who,
-        "node": node.0,
+        "node": number(&node),
         "file": file,
         "line": line,
         "column": column,
@@ -131,7 +164,7 @@ fn element(psg: &Psg, contexts: &BTreeMap<NodeId, Context>, id: usize, element: 
         ElementKind::Wait { on, .. }
         | ElementKind::BarrierAnd { on, .. }
         | ElementKind::Semaphore { on, .. } => {
-            out["on"] = json!(on.0);
+            out["on"] = json!(number(&on));
         }
         ElementKind::Release { scope: s, .. } | ElementKind::Acquire { scope: s, .. } => {
             out["scope"] = json!(scope(s))
