@@ -40,6 +40,7 @@ pub mod job;
 pub mod kernel;
 pub mod node;
 pub mod plan;
+pub mod rc;
 pub mod skeleton;
 pub mod text;
 pub mod ty;

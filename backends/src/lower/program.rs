@@ -98,6 +98,10 @@ impl Lower<'_> {
                 psg.funcs[entry].params.first().is_some_and(|&p| self.types[psg.nodes[p].ty].is_some());
             let list = if takes_args { vec![self.runtime_ptr("clef_args", &args)] } else { Vec::new() };
             code = self.call_clef(entry, &list);
+            // The entry point borrowed its arguments.
+            if let (Some(&args), Some(&param)) = (list.first(), psg.funcs[entry].params.first()) {
+                self.drop_value(args, psg.nodes[param].ty);
+            }
         }
         let code = code.unwrap_or_else(|| self.cx.const_i32(0));
         let status = self.runtime("clef_finish", &[code], t.i32);

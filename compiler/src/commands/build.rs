@@ -11,6 +11,7 @@ use clef_frontend::codes;
 use clef_frontend::diagnostic::Diagnostic;
 use clef_psg::job::{Answer, Job, Options, Refused, Route, RoutePlan, Want};
 use clef_psg::plan::NodeSync;
+use clef_psg::rc;
 use std::path::Path;
 
 pub fn run(args: &BuildArgs) -> u8 {
@@ -60,7 +61,9 @@ pub fn code_for(
     let mut program = analysed(input, project)?;
     let mut timings = std::mem::take(&mut program.checked.timings);
     let routes = plans(input, project, code, &program, &mut timings)?;
-    let Program { checked, analysed } = program;
+    let Program { checked, mut analysed } = program;
+    timings.measure("counts", || rc::insert(&mut analysed.psg));
+    stages::verified(&analysed.psg, "counts").map_err(bug)?;
     let opt_level = code.opt_level.unwrap_or(if code.release { 3 } else { 2 });
     let job = Job {
         psg: analysed.psg,
