@@ -66,7 +66,10 @@ impl<'a> Checker<'a> {
                 let value = def.map_or(Value::Broken, Value::Def);
                 self.module_mut().values.insert(e.name.name, value);
             }
-            DeclKind::Do(e) => self.top_effect(e),
+            DeclKind::Do(e) => {
+                self.has_effects = true;
+                self.top_effect(e);
+            }
             DeclKind::Error => {}
         }
         self.types.clear();

@@ -52,6 +52,9 @@ impl<'a> Checker<'a> {
                 self.module = self.submodule(self.module, part.name);
                 self.open_module(self.module);
             }
+        } else {
+            // Without a header the file's own names are the root's: they come before the library's.
+            self.open_module(ModuleId(0));
         }
     }
 

@@ -201,6 +201,8 @@ pub(crate) struct Checker<'a> {
     pub def_info: Vec<DefInfo>,
     pub inits: Vec<DefId>,
     pub entry: Option<DefId>,
+    /// A user's file has effects at top level: the program is no library.
+    pub has_effects: bool,
     pub modules: Vec<env::Module>,
     /// Modules whose names are visible, innermost last.
     pub scopes: Vec<ModuleId>,
@@ -234,6 +236,7 @@ impl<'a> Checker<'a> {
             def_info: Vec::new(),
             inits: Vec::new(),
             entry: None,
+            has_effects: false,
             modules: vec![env::Module::new(Ustr::from(""))],
             scopes: vec![ModuleId(0)],
             locals: FxHashMap::default(),
@@ -269,7 +272,7 @@ impl<'a> Checker<'a> {
                 def.members.extend(id.map(|id| (member.name, id)));
             }
         }
-        let roots = if self.entry.is_none() { self.roots() } else { Vec::new() };
+        let roots = if self.entry.is_none() && !self.has_effects { self.roots() } else { Vec::new() };
         let program = Program {
             types: self.types.table,
             type_defs: self.type_defs,

@@ -1,7 +1,7 @@
 //! Changes to regions, collected first and made in one go.
 
 use crate::graph::Psg;
-use crate::id::{NodeId, RegionId};
+use crate::id::{NodeId, RegionId, TypeId};
 use crate::node::Op;
 use crate::ty::Type;
 use rustc_hash::FxHashMap;
@@ -11,6 +11,8 @@ use rustc_hash::FxHashMap;
 pub enum Edit {
     Dup(NodeId),
     Drop(NodeId),
+    /// The first reference to a new buffer record: of its memory, not of its parts, which were given to it.
+    FirstOfBuffer(NodeId),
     /// What a variable holds.
     DropVar(NodeId),
     /// What the place that a node assigns held before: read before it, dropped behind it.
@@ -79,6 +81,20 @@ fn insert(psg: &mut Psg, edit: Edit, place: Option<NodeId>, out: &mut Vec<NodeId
         Edit::Drop(value) => {
             let span = span(psg, value);
             out.push(psg.new_node(Op::Drop, &[value], &[], unit, span));
+        }
+        Edit::FirstOfBuffer(record) => {
+            let span = span(psg, record);
+            out.push(psg.new_node(Op::Dup, &[record], &[], unit, span));
+            let fields: Vec<(u32, TypeId)> = psg
+                .types
+                .agg(psg.nodes[record].ty)
+                .and_then(|agg| agg.cases.first())
+                .map_or_else(Vec::new, |case| (0..).zip(case.fields.iter().map(|f| f.ty)).collect());
+            for (field, ty) in fields {
+                let part = psg.new_node(Op::Field { case: 0, field }, &[record], &[], ty, span);
+                let drop = psg.new_node(Op::Drop, &[part], &[], unit, span);
+                out.extend([part, drop]);
+            }
         }
         Edit::DropVar(var) => {
             let Type::Var(ty) = *psg.types.get(psg.nodes[var].ty) else { return };

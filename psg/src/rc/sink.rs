@@ -142,7 +142,8 @@ impl Planner<'_> {
         let makes_buffer = self.is_buffer(node) && matches!(self.psg.nodes[node].op, Op::Make(_));
         if read || makes_buffer {
             // First of what follows the node: it must come before any drop of what it was read from.
-            self.edits.after.entry(node).or_default().insert(0, Edit::Dup(node));
+            let first = if makes_buffer { Edit::FirstOfBuffer(node) } else { Edit::Dup(node) };
+            self.edits.after.entry(node).or_default().insert(0, first);
         }
         self.end(node, home, true);
     }
