@@ -16,7 +16,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("tidy/rust_files_say_what_they_are", || each(&sources("rs"), module_doc)),
         trial("tidy/files_are_not_too_long", || each(&sources("rs"), length)),
-        trial("tidy/only_the_wall_names_melior", || each(&sources("rs"), melior_wall)),
+        trial("tidy/only_one_folder_names_the_mlir_bindings", || each(&sources("rs"), bindings_wall)),
         trial("tidy/no_location_is_unknown", || each(&sources("rs"), known_locations)),
         trial("tidy/no_trace_of_one_machine", no_traces),
         trial("tidy/core_crates_do_no_io", || each(&sources("rs"), pure_core)),
@@ -47,8 +47,13 @@ fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
-fn module_doc(_: &str, text: &str) -> Result<(), String> {
-    if text.starts_with("//!") { Ok(()) } else { Err("does not begin with a module doc (`//!`)".into()) }
+/// Programs that are measured are inputs, not sources.
+fn module_doc(name: &str, text: &str) -> Result<(), String> {
+    if text.starts_with("//!") || name.starts_with("tests/bench/programs/") {
+        Ok(())
+    } else {
+        Err("does not begin with a module doc (`//!`)".into())
+    }
 }
 
 fn length(name: &str, text: &str) -> Result<(), String> {
@@ -59,7 +64,8 @@ fn length(name: &str, text: &str) -> Result<(), String> {
     Err(format!("has {lines} lines (limit {LONGEST})"))
 }
 
-fn melior_wall(name: &str, text: &str) -> Result<(), String> {
+/// The word in two parts, as in the rules below: this file must not trip over itself.
+fn bindings_wall(name: &str, text: &str) -> Result<(), String> {
     let word = ["mel", "ior"].concat();
     let named = text.lines().any(|l| !l.trim_start().starts_with("//") && l.contains(&word));
     if named && !name.starts_with("backends/src/mlir/") { Err(format!("names {word}")) } else { Ok(()) }
