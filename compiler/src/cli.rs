@@ -32,6 +32,8 @@ enum Command {
     Emit(EmitArgs),
     /// Show every handoff between agents, its synchronisation and its cost
     Fences(FencesArgs),
+    /// Show that each element of the fence plan is needed: take each away, narrow each scope
+    Audit(AuditArgs),
     /// Print the program semantic graph
     Psg(PsgArgs),
     /// Explain a diagnostic
@@ -161,6 +163,15 @@ pub struct FencesArgs {
     pub format: FencesFormat,
 }
 
+#[derive(Args)]
+pub struct AuditArgs {
+    #[command(flatten)]
+    pub input: Input,
+    /// Cost table whose plan is audited (default: the project's)
+    #[arg(long)]
+    pub cost: Option<String>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum FencesFormat {
     Human,
@@ -199,6 +210,7 @@ pub fn main() -> u8 {
         Command::Run(args) => commands::run::run(&args),
         Command::Emit(args) => crate::emit::run(&args),
         Command::Fences(args) => commands::fences::run(&args),
+        Command::Audit(args) => commands::audit::run(&args),
         Command::Psg(args) => commands::psg::run(&args),
         Command::Explain { code } => commands::explain::run(&code),
         Command::Doctor => commands::doctor::run(),

@@ -20,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
         trial("example/same_result_on_every_agent_and_against_numpy", same_results),
         trial("example/markers_change_nothing", markers),
         trial("example/handoffs_are_named_with_both_lines", handoffs),
+        trial("example/every_element_is_needed", audit),
         trial("example/adversarial_memory_is_survived", adversarial),
         trial("example/missing_fences_are_caught", missing_fences),
         trial("example/independent_agents_overlap", overlap),
@@ -187,6 +188,17 @@ fn handoffs() -> Result<(), String> {
     for line in ["Inference.clef:39", "Inference.clef:22", "Inference.clef:62"] {
         if !text.contains(line) {
             return Err(format!("the text does not name {line}:\n{text}"));
+        }
+    }
+    Ok(())
+}
+
+fn audit() -> Result<(), String> {
+    for table in ["hsa-gfx1151", "hsa-gfx942", "vulkan"] {
+        let done = run(Command::new(clefc()).args(["audit", "--cost", table]).arg(example()), "")?;
+        let rejected = done.stdout.lines().filter(|l| l.contains("rejected: handoff #")).count();
+        if done.code != 0 || rejected < 4 {
+            return Err(format!("{table}: {}{}", done.stdout, done.stderr));
         }
     }
     Ok(())

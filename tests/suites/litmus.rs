@@ -1,6 +1,6 @@
 //! Litmus programs: small orders of accesses with the cost of their cheapest fence plan, see the head of
-//! `tests/litmus/classics.litmus`. Each is turned into a Clef program; its plan must cost what is written down, and it
-//! must give the interpreter's result under adversarial memory.
+//! `tests/litmus/classics.litmus`. Each is turned into a Clef program; its plan must cost what is written down, no
+//! element of it may be superfluous, and it must give the interpreter's result under adversarial memory.
 
 use crate::trial;
 use clef_tests::{Scratch, clefc, root, run, same};
@@ -81,6 +81,12 @@ fn test(line: &str) -> Result<(), String> {
                 "{table}: the plan costs {}, the cheapest {wanted}: {}",
                 json["cost"], json["plan"]
             ));
+        }
+    }
+    for table in TABLES {
+        let audit = run(Command::new(clefc()).args(["audit", "--cost", table]).arg(&file), "")?;
+        if audit.code != 0 {
+            return Err(format!("{table}: {}{}", audit.stdout, audit.stderr));
         }
     }
     let meaning = run(Command::new(clefc()).args(["run", "--interpret"]).arg(&file), "")?;

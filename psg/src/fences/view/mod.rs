@@ -4,7 +4,7 @@ mod json;
 mod text;
 
 pub use json::to_json;
-pub use text::to_text;
+pub use text::{element, to_text};
 
 use crate::graph::Psg;
 use crate::id::NodeId;

@@ -82,7 +82,8 @@ fn access(psg: &Psg, access: &Access) -> String {
     format!("{}  {} {}{all}, {what}", at(psg, access.node), access.context, access.mode.text())
 }
 
-fn element(psg: &Psg, element: &Element) -> String {
+/// One element in words: what it is, where it stands, what it costs.
+pub fn element(psg: &Psg, element: &Element) -> String {
     let scope = |s: Scope| if s == Scope::System { "system" } else { "agent" };
     let side = |p: Point| match p {
         Point::Before(n) => format!("before {}", at(psg, n)),
