@@ -147,7 +147,7 @@ pub struct EmitArgs {
     #[arg(short)]
     pub output: Option<PathBuf>,
     /// Print the module after this pass instead
-    #[arg(long)]
+    #[arg(long, value_parser = ["lower"])]
     pub dump_after: Option<String>,
 }
 
