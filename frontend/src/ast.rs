@@ -76,9 +76,15 @@ pub struct Decl {
 #[derive(Clone, Debug, PartialEq)]
 pub enum DeclKind {
     Open(Path),
-    Module { name: Ident, decls: Vec<Decl> },
+    Module {
+        name: Ident,
+        decls: Vec<Decl>,
+    },
     /// `module L = A.B.List`.
-    ModuleAlias { name: Ident, target: Path },
+    ModuleAlias {
+        name: Ident,
+        target: Path,
+    },
     Let(LetGroup),
     /// One `type ... and ...` group.
     Types(Vec<TypeDef>),
@@ -148,7 +154,10 @@ pub enum TypeDefKind {
     /// `| CPU = 0`; the values are literal expressions.
     Enum(Vec<(Ident, Expr)>),
     /// `type C(x: int) = let .. member ..`.
-    Class { params: Vec<Pattern>, lets: Vec<LetGroup> },
+    Class {
+        params: Vec<Pattern>,
+        lets: Vec<LetGroup>,
+    },
     /// `[<Measure>] type m` (with a formula for derived units).
     Measure(Option<MeasureExpr>),
     /// Left by recovery, or a form outside the subset (interface, delegate ...), named for the diagnostic.
@@ -215,7 +224,10 @@ pub enum TypeExprKind {
     /// `_`.
     Wildcard,
     /// `A.B<x, y>`, and the postfix form `x list` (one argument).
-    Named { path: Path, args: Vec<TypeArg> },
+    Named {
+        path: Path,
+        args: Vec<TypeArg>,
+    },
     Tuple(Vec<TypeExpr>),
     Fun(Box<TypeExpr>, Box<TypeExpr>),
     /// `T[]` (rank 1).
@@ -263,9 +275,15 @@ pub enum PatternKind {
     /// A name that binds, or a nullary case: only names tell.
     Name(Ident),
     /// `A.B`, `Case p`, `Prefix "x" rest`; arguments as juxtaposed.
-    Apply { path: Path, args: Vec<Pattern> },
+    Apply {
+        path: Path,
+        args: Vec<Pattern>,
+    },
     /// `Case(width = p)`.
-    ApplyNamed { path: Path, fields: Vec<(Ident, Pattern)> },
+    ApplyNamed {
+        path: Path,
+        fields: Vec<(Ident, Pattern)>,
+    },
     Lit(Lit),
     Null,
     Tuple(Vec<Pattern>),
@@ -291,8 +309,17 @@ pub enum Lit {
     String(Ustr),
     /// `"abc"B`.
     Bytes(Vec<u8>),
-    Int { value: u64, negative: bool, kind: IntKind, measure: Option<MeasureExpr> },
-    Float { value: f64, kind: FloatKind, measure: Option<MeasureExpr> },
+    Int {
+        value: u64,
+        negative: bool,
+        kind: IntKind,
+        measure: Option<MeasureExpr>,
+    },
+    Float {
+        value: f64,
+        kind: FloatKind,
+        measure: Option<MeasureExpr>,
+    },
 }
 
 /// Integer types with their source names in the comments.
@@ -362,49 +389,101 @@ pub enum ExprKind {
     /// `[| .. |]`
     Array(Vec<Expr>),
     /// `[ a .. s .. b ]`, `(a .. b)`, `for x in a .. b`: a range wherever it stands.
-    Range { from: Box<Expr>, step: Option<Box<Expr>>, to: Box<Expr> },
+    Range {
+        from: Box<Expr>,
+        step: Option<Box<Expr>>,
+        to: Box<Expr>,
+    },
     /// `[ for .. ]`, `[ yield .. ]`, `[| .. |]`, `seq { .. }`: the statements of a comprehension.
-    Comprehension { kind: Collection, body: Box<Expr> },
+    Comprehension {
+        kind: Collection,
+        body: Box<Expr>,
+    },
     /// `{ A = 1; B = 2 }`
     Record(Vec<(Path, Expr)>),
     /// `{ e with A = 1 }`
     With(Box<Expr>, Vec<(Path, Expr)>),
     /// `{| A = 1 |}`
     AnonRecord(Vec<(Ident, Expr)>),
-    Lambda { params: Vec<Pattern>, body: Box<Expr> },
+    Lambda {
+        params: Vec<Pattern>,
+        body: Box<Expr>,
+    },
     /// `function | p -> e ...`
     Function(Vec<Arm>),
-    Match { scrutinee: Box<Expr>, arms: Vec<Arm> },
-    If { cond: Box<Expr>, then: Box<Expr>, otherwise: Option<Box<Expr>> },
+    Match {
+        scrutinee: Box<Expr>,
+        arms: Vec<Arm>,
+    },
+    If {
+        cond: Box<Expr>,
+        then: Box<Expr>,
+        otherwise: Option<Box<Expr>>,
+    },
     /// `let .. in body`, by layout or by `in`.
-    Let { group: LetGroup, body: Box<Expr> },
+    Let {
+        group: LetGroup,
+        body: Box<Expr>,
+    },
     /// Statements in order; the value is the last one's. Two or more.
     Seq(Vec<Expr>),
     /// `for i = a to b do`, `downto`.
-    ForTo { var: Ident, from: Box<Expr>, down: bool, to: Box<Expr>, body: Box<Expr> },
+    ForTo {
+        var: Ident,
+        from: Box<Expr>,
+        down: bool,
+        to: Box<Expr>,
+        body: Box<Expr>,
+    },
     /// `for p in e do`.
-    ForIn { pattern: Pattern, source: Box<Expr>, body: Box<Expr> },
-    While { cond: Box<Expr>, body: Box<Expr> },
+    ForIn {
+        pattern: Pattern,
+        source: Box<Expr>,
+        body: Box<Expr>,
+    },
+    While {
+        cond: Box<Expr>,
+        body: Box<Expr>,
+    },
     /// `target <- value`
     Assign(Box<Expr>, Box<Expr>),
     Typed(Box<Expr>, TypeExpr),
     /// `e :> T`, `e :?> T`, `upcast e` ...: parsed for the diagnostic.
     Cast(Box<Expr>, TypeExpr),
     /// `builder { .. }`
-    Computation { builder: Box<Expr>, body: Box<Expr> },
+    Computation {
+        builder: Box<Expr>,
+        body: Box<Expr>,
+    },
     /// Inside computations and comprehensions. `bang` is `let!`, `do!`, `return!`, `yield!`.
-    LetBang { pattern: Pattern, value: Box<Expr>, body: Box<Expr> },
+    LetBang {
+        pattern: Pattern,
+        value: Box<Expr>,
+        body: Box<Expr>,
+    },
     DoBang(Box<Expr>),
-    Return { value: Box<Expr>, bang: bool },
-    Yield { value: Box<Expr>, bang: bool },
-    MatchBang { scrutinee: Box<Expr>, arms: Vec<Arm> },
+    Return {
+        value: Box<Expr>,
+        bang: bool,
+    },
+    Yield {
+        value: Box<Expr>,
+        bang: bool,
+    },
+    MatchBang {
+        scrutinee: Box<Expr>,
+        arms: Vec<Arm>,
+    },
     Lazy(Box<Expr>),
     /// `$"a{x}b{y:F2}"`.
     Interpolated(Vec<InterpPart>),
     /// `assert e`
     Assert(Box<Expr>),
     /// A form outside the subset (`try`, `new`, quotation ...), named for the diagnostic, with what could be parsed.
-    Unsupported { form: Ustr, inner: Option<Box<Expr>> },
+    Unsupported {
+        form: Ustr,
+        inner: Option<Box<Expr>>,
+    },
     Error,
 }
 
@@ -434,5 +513,8 @@ pub struct Arm {
 pub enum InterpPart {
     Text(Ustr),
     /// `{e}`, `{e:F2}`, `%d{e}`: the format is as written.
-    Hole { expr: Expr, format: Option<Ustr> },
+    Hole {
+        expr: Expr,
+        format: Option<Ustr>,
+    },
 }

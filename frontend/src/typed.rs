@@ -328,31 +328,67 @@ pub enum ExprKind {
     /// Arguments in order; possibly fewer (partial application) or more than the callee's parameters.
     App(ExprId, Vec<ExprId>),
     /// Curried parameters, each a plain local (patterns were turned into matches).
-    Lambda { params: Vec<LocalId>, body: ExprId },
+    Lambda {
+        params: Vec<LocalId>,
+        body: ExprId,
+    },
     /// `let x = v in body`; the local may be mutable.
-    Let { local: LocalId, value: ExprId, body: ExprId },
+    Let {
+        local: LocalId,
+        value: ExprId,
+        body: ExprId,
+    },
     /// Local functions, each a `Lambda`; they see each other.
-    LetRec { bindings: Vec<(LocalId, ExprId)>, body: ExprId },
+    LetRec {
+        bindings: Vec<(LocalId, ExprId)>,
+        body: ExprId,
+    },
     /// All but the last have their value dropped.
     Seq(Vec<ExprId>),
-    If { cond: ExprId, then: ExprId, otherwise: ExprId },
+    If {
+        cond: ExprId,
+        then: ExprId,
+        otherwise: ExprId,
+    },
     /// Short-circuit.
     And(ExprId, ExprId),
     Or(ExprId, ExprId),
-    Match { scrutinee: ExprId, arms: Vec<Arm> },
-    While { cond: ExprId, body: ExprId },
+    Match {
+        scrutinee: ExprId,
+        arms: Vec<Arm>,
+    },
+    While {
+        cond: ExprId,
+        body: ExprId,
+    },
     /// `for var = from to/downto to`; bounds are evaluated once; `parallel` is a kernel's launch domain.
-    For { var: LocalId, from: ExprId, to: ExprId, step: ForStep, parallel: bool, body: ExprId },
+    For {
+        var: LocalId,
+        from: ExprId,
+        to: ExprId,
+        step: ForStep,
+        parallel: bool,
+        body: ExprId,
+    },
     /// Assigns a mutable local.
     Assign(LocalId, ExprId),
     /// Assigns a mutable top-level value.
     AssignDef(DefId, ExprId),
     /// All fields in declaration order (anonymous records: sorted by name), evaluated in the order written, which
     /// `order` gives as indices into the fields.
-    Record { fields: Vec<ExprId>, order: Vec<u32> },
+    Record {
+        fields: Vec<ExprId>,
+        order: Vec<u32>,
+    },
     /// Copy with some fields replaced, by index.
-    With { base: ExprId, fields: Vec<(u32, ExprId)> },
-    Union { case: u32, fields: Vec<ExprId> },
+    With {
+        base: ExprId,
+        fields: Vec<(u32, ExprId)>,
+    },
+    Union {
+        case: u32,
+        fields: Vec<ExprId>,
+    },
     Tuple(Vec<ExprId>),
     Array(Vec<ExprId>),
     /// Field of a record, anonymous record, class, or tuple.
@@ -365,7 +401,10 @@ pub enum ExprKind {
     /// Numeric and character conversion to this expression's type.
     Convert(ExprId),
     /// `printf` family and interpolation: text with checked holes. The value is unit or the string.
-    Format { sink: FormatSink, parts: Vec<FormatPart> },
+    Format {
+        sink: FormatSink,
+        parts: Vec<FormatPart>,
+    },
     /// `A.dispatch "kernel" {| .. |}`.
     Dispatch(Box<Dispatch>),
     /// `signalCompletion b`, recognised so that the graph keeps it as a marker.
@@ -409,7 +448,10 @@ pub enum PatKind {
     Int(i64),
     Float(f64),
     Unit,
-    Case { case: u32, fields: Vec<PatId> },
+    Case {
+        case: u32,
+        fields: Vec<PatId>,
+    },
     /// Tuple, record, anonymous record: fields by index, those not written are absent.
     Fields(Vec<(u32, PatId)>),
     /// An array of exactly this length.
@@ -418,7 +460,11 @@ pub enum PatKind {
     And(PatId, PatId),
     /// An active pattern: `call` is a function value applied to the scrutinee. Total patterns return a union-like
     /// choice whose case is `case`; partial ones an option.
-    Active { call: ExprId, case: Option<u32>, pat: PatId },
+    Active {
+        call: ExprId,
+        case: Option<u32>,
+        pat: PatId,
+    },
     Error,
 }
 

@@ -12,7 +12,14 @@ use ustr::Ustr;
 
 impl Psg {
     /// A node that stands in no region yet.
-    pub fn new_node(&mut self, op: Op, operands: &[NodeId], regions: &[RegionId], ty: TypeId, span: Span) -> NodeId {
+    pub fn new_node(
+        &mut self,
+        op: Op,
+        operands: &[NodeId],
+        regions: &[RegionId],
+        ty: TypeId,
+        span: Span,
+    ) -> NodeId {
         let node =
             Node { op, operands: SmallVec::from_slice(operands), regions: SmallVec::from_slice(regions), ty };
         let id = self.nodes.push(node);

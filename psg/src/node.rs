@@ -40,7 +40,10 @@ pub enum Op {
     /// A value of the node's aggregate type: case and its fields.
     Make(u32),
     /// Field `field` of o0, which is known to be of case `case`.
-    Field { case: u32, field: u32 },
+    Field {
+        case: u32,
+        field: u32,
+    },
     /// The case of o0, as `int`.
     Tag,
     /// Assigns field `field` of o0 (case 0), a mutable one, to o1.
@@ -52,9 +55,13 @@ pub enum Op {
     /// Elements of array or UTF-8 bytes of string o0, as `int`.
     Length,
     /// o0.[o1]: array element, or byte of a string as `char` (ASCII only). `checked`: out of range stops the program.
-    ArrayGet { checked: bool },
+    ArrayGet {
+        checked: bool,
+    },
     /// o0.[o1] <- o2.
-    ArraySet { checked: bool },
+    ArraySet {
+        checked: bool,
+    },
     /// An operation of the runtime or interpreter, by name, see [`crate::intrinsics`].
     Intrinsic(Ustr),
     /// o0 as text by the format.
@@ -62,7 +69,9 @@ pub enum Op {
     /// Concatenation of two or more strings.
     Concat,
     /// Writes string o0.
-    Print { to_stderr: bool },
+    Print {
+        to_stderr: bool,
+    },
 
     // --- variables and functions
     /// A mutable local, initially o0. Its type is `Type::Var`.
@@ -73,9 +82,14 @@ pub enum Op {
     GlobalGet(GlobalId),
     GlobalSet(GlobalId),
     /// A direct call. `tail`: nothing follows in the caller, and the stack must not grow.
-    Call { func: FuncId, tail: bool },
+    Call {
+        func: FuncId,
+        tail: bool,
+    },
     /// Calls closure o0 with the rest.
-    CallClosure { tail: bool },
+    CallClosure {
+        tail: bool,
+    },
     /// A closure of a function whose last parameters are captured: the operands are these captures.
     Closure(FuncId),
     /// Calls a foreign function.
@@ -100,14 +114,23 @@ pub enum Op {
     /// Allocates unified memory: o0 bytes, o1 agents (`HSAAgentKind list`), o2 hint; the address.
     AllocUnified,
     /// Element o1 of buffer o0.
-    BufferGet { checked: bool },
+    BufferGet {
+        checked: bool,
+    },
     /// Element o1 of buffer o0 becomes o2.
-    BufferSet { checked: bool },
+    BufferSet {
+        checked: bool,
+    },
     /// Elements of buffer o0, as `int`.
     BufferLength,
     /// Runs a kernel on an agent. Operands are the kernel's parameters; buffers are given as addresses
     /// (`nativeint`).
-    Dispatch { kernel: KernelId, agent: AgentKind, device: u32, queue: u32 },
+    Dispatch {
+        kernel: KernelId,
+        agent: AgentKind,
+        device: u32,
+        queue: u32,
+    },
     /// `signalCompletion o0`. No effect.
     Marker,
     /// All work-items of the workgroup get here, and see each other's workgroup writes.

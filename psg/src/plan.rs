@@ -101,7 +101,10 @@ pub struct Location {
 pub enum LocationKind {
     Allocation,
     /// A buffer parameter of a library's root function.
-    RootParam { func: Ustr, index: u32 },
+    RootParam {
+        func: Ustr,
+        index: u32,
+    },
     /// All that a foreign library keeps behind a handle that this extern returned.
     Handle(ExternId),
     /// An address of unknown origin: may be any buffer.
@@ -174,17 +177,36 @@ pub struct Element {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum ElementKind {
     /// The host waits for the newest execution of a GPU or NPU dispatch.
-    Wait { at: Point, on: NodeId },
+    Wait {
+        at: Point,
+        on: NodeId,
+    },
     /// HSA: a barrier-and packet before a dispatch, on another queue's dispatch.
-    BarrierAnd { before: NodeId, on: NodeId },
+    BarrierAnd {
+        before: NodeId,
+        on: NodeId,
+    },
     /// Vulkan: a pipeline barrier directly before or behind a dispatch.
-    PipelineBarrier { at: Point },
+    PipelineBarrier {
+        at: Point,
+    },
     /// Vulkan: a timeline semaphore wait before a dispatch.
-    Semaphore { before: NodeId, on: NodeId },
-    Release { dispatch: NodeId, scope: Scope },
-    Acquire { dispatch: NodeId, scope: Scope },
+    Semaphore {
+        before: NodeId,
+        on: NodeId,
+    },
+    Release {
+        dispatch: NodeId,
+        scope: Scope,
+    },
+    Acquire {
+        dispatch: NodeId,
+        scope: Scope,
+    },
     /// Host cache clean at the doorbell of an NPU dispatch.
-    Clean { dispatch: NodeId },
+    Clean {
+        dispatch: NodeId,
+    },
 }
 
 /// Why a handoff is satisfied: the hops that make the first access's effect reach the second.

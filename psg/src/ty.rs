@@ -22,7 +22,10 @@ pub enum Type {
     /// Mutable, fixed length, with its length.
     Array(TypeId),
     /// A function value: code and captured values. Uncurried: all parameters at once.
-    Closure { params: Vec<TypeId>, ret: TypeId },
+    Closure {
+        params: Vec<TypeId>,
+        ret: TypeId,
+    },
     NativePtr(TypeId),
     /// A mutable local of the element type: the type of [`crate::node::Op::Var`] nodes only.
     Var(TypeId),

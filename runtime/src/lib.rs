@@ -13,6 +13,8 @@ pub mod buffers;
 #[cfg(feature = "agents")]
 pub mod futex;
 #[cfg(feature = "agents")]
+pub mod intrinsics;
+#[cfg(feature = "agents")]
 pub mod memory;
 #[cfg(feature = "agents")]
 pub mod output;
@@ -22,8 +24,6 @@ pub mod pool;
 pub mod start;
 #[cfg(feature = "agents")]
 pub mod stop;
-#[cfg(feature = "agents")]
-pub mod intrinsics;
 pub mod text;
 #[cfg(feature = "agents")]
 pub mod trace;

@@ -179,7 +179,13 @@ impl Lower<'_> {
         self.open_glue_giving(name, params, void, flags)
     }
 
-    pub(super) fn open_glue_giving(&mut self, name: &str, params: &[Ty], ret: Ty, flags: &[&str]) -> Option<Block> {
+    pub(super) fn open_glue_giving(
+        &mut self,
+        name: &str,
+        params: &[Ty],
+        ret: Ty,
+        flags: &[&str],
+    ) -> Option<Block> {
         let def = FuncDef {
             name,
             params,

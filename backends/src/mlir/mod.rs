@@ -140,7 +140,17 @@ impl Cx {
             };
             (location, module, top, ty)
         };
-        Self { context: ManuallyDrop::new(context), raw, module, top, block: None, anchor: None, location, ty, messages }
+        Self {
+            context: ManuallyDrop::new(context),
+            raw,
+            module,
+            top,
+            block: None,
+            anchor: None,
+            location,
+            ty,
+            messages,
+        }
     }
 
     // --- cursor

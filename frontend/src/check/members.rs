@@ -204,11 +204,8 @@ impl<'a> Checker<'a> {
         };
         let span = source.name.span;
         let (arg, mut stack) = self.constructor_params(params, span);
-        let mut fields: Vec<(LocalId, Ustr, bool)> = stack
-            .iter()
-            .map(|s| s.0)
-            .map(|l| (l, self.cx.body.locals[l.index()].name, false))
-            .collect();
+        let mut fields: Vec<(LocalId, Ustr, bool)> =
+            stack.iter().map(|s| s.0).map(|l| (l, self.cx.body.locals[l.index()].name, false)).collect();
         for group in lets {
             for b in &group.bindings {
                 let ast::BindingHead::Name { name, params, .. } = &b.head else {

@@ -37,9 +37,10 @@ fn forbidden(psg: &Psg, op: &Op) -> Option<(&'static str, &'static str)> {
             ("allocates a buffer", "allocate it before the dispatch and pass it as a parameter")
         }
         Op::ArrayNew | Op::ArrayLit => ("makes an array", "use a buffer parameter, or scalar locals"),
-        Op::Concat | Op::FormatValue(_) | Op::Print { .. } => {
-            ("makes or prints text", "write results to a buffer; format and print them after the dispatch, on the host")
-        }
+        Op::Concat | Op::FormatValue(_) | Op::Print { .. } => (
+            "makes or prints text",
+            "write results to a buffer; format and print them after the dispatch, on the host",
+        ),
         Op::CallExtern(_) => ("calls a foreign function", "call it before or after the dispatch"),
         Op::GlobalSet(_) => ("assigns a top-level value", "write to a buffer parameter instead"),
         Op::GlobalGet(g) if psg.globals[*g].is_mutable => {

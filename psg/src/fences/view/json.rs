@@ -38,7 +38,9 @@ fn numbers(plan: &FencePlan) -> Numbers {
     plan.accesses.iter().for_each(|a| give(a.node));
     for element in &plan.elements {
         match element.kind {
-            ElementKind::Wait { at: Point::Before(n) | Point::After(n), on } => [n, on].into_iter().for_each(&mut give),
+            ElementKind::Wait { at: Point::Before(n) | Point::After(n), on } => {
+                [n, on].into_iter().for_each(&mut give)
+            }
             ElementKind::BarrierAnd { before, on } | ElementKind::Semaphore { before, on } => {
                 [before, on].into_iter().for_each(&mut give);
             }
