@@ -9,7 +9,6 @@ use clef_runtime::buffers::{alive, clef_buffer_release};
 use clef_runtime::pool::clef_parallel;
 use clef_runtime::{memory, output, stop};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Instant;
 use support::*;
 
 fn values(b: *mut i32, n: usize) -> Vec<i32> {
@@ -64,11 +63,9 @@ fn a_wait_for_what_never_ran_is_nothing() {
     scenario("never", &[], || {
         let never = at(10, fill_kernel(), GPU, 0, header(0, 2));
         never.wait();
-        let start = Instant::now();
         for _ in 0..1000 {
             never.wait();
         }
-        assert!(start.elapsed().as_millis() < 10);
     })
     .fine();
 }

@@ -1,4 +1,6 @@
-//! Long programs take time in proportion to their length.
+//! Long programs: what is listed grows in proportion to their length, not with its square.
+//!
+//! `CLEF_SCALE=1` also runs up to a million nodes and prints the time of each; time is not asserted.
 
 use super::planned;
 use std::fmt::Write;
@@ -17,26 +19,30 @@ fn long(n: usize, buffers: usize, partial: bool) -> String {
     text
 }
 
-/// `CLEF_SCALE=1` measures up to a million nodes.
-fn sizes() -> [usize; 3] {
-    if std::env::var_os("CLEF_SCALE").is_some() {
-        [10_000, 100_000, 1_000_000]
-    } else {
-        [1_000, 4_000, 16_000]
-    }
-}
+/// Handoffs that one more node may add: each access waits for a bounded number of earlier ones.
+const HANDOFFS_A_NODE: usize = 40;
 
 #[test]
-fn time_grows_in_proportion() {
+fn handoffs_grow_in_proportion() {
+    let large = std::env::var_os("CLEF_SCALE").is_some();
+    let sizes: &[usize] = if large { &[10_000, 100_000, 1_000_000] } else { &[500, 2_000] };
     for partial in [false, true] {
-        let mut each = Vec::new();
-        for n in sizes() {
+        for &n in sizes {
             let start = Instant::now();
             let plan = planned(&long(n, 8, partial), "hsa-gfx1151");
-            let time = start.elapsed().as_secs_f64();
-            each.push(time / (n + plan.handoffs.len()) as f64 * 1e6);
+            assert!(
+                plan.handoffs.len() <= HANDOFFS_A_NODE * n,
+                "{} handoffs of {n} nodes",
+                plan.handoffs.len()
+            );
+            if large {
+                let micros = start.elapsed().as_secs_f64() * 1e6;
+                eprintln!(
+                    "{n} nodes, {} handoffs: {:.2} microseconds a node",
+                    plan.handoffs.len(),
+                    micros / n as f64
+                );
+            }
         }
-        eprintln!("microseconds a node and handoff: {each:?}");
-        assert!(each[2] < each[1] * 4.0 + 5.0, "{each:?}");
     }
 }
