@@ -8,6 +8,7 @@
 //! plan there is; markers change nothing; the result is deterministic. Whether it is right is checked again, by other
 //! code, in [`crate::certify`].
 
+mod demand;
 mod exact;
 mod flow;
 mod place;
@@ -16,6 +17,7 @@ mod residency;
 mod state;
 mod sync;
 pub mod tables;
+mod trial;
 #[cfg(test)]
 mod tests;
 pub mod view;

@@ -5,15 +5,16 @@
 //! chain names those elements that stand at the two ends.
 
 use super::flow::{Anchor, El, Flow, Placed};
-use super::place::{Placement, price};
+use super::place::{Placement, SMALL, price};
+use super::trial::Trial;
 use crate::plan::{
     Chain, CostTable, Element, ElementKind, Family, FencePlan, Handoff, HandoffKind, Marker, Point, Scope,
 };
 use crate::skeleton::{Block, Skeleton, Step};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-/// How much work the search for chains may be: elements times events.
-const BUDGET: usize = 2_000_000;
+/// Events that the search for chains may go over.
+const BUDGET: usize = 400_000;
 
 /// Turns a placement into a plan with its certificate.
 pub fn assemble(skeleton: &Skeleton, table: &CostTable, placement: Placement) -> FencePlan {
@@ -21,7 +22,7 @@ pub fn assemble(skeleton: &Skeleton, table: &CostTable, placement: Placement) ->
     pairs.sort_by_key(|&(from, to)| (to, from));
     let handoffs: Vec<Handoff> = pairs.iter().map(|&(from, to)| handoff(skeleton, from, to)).collect();
     let elements = &placement.elements;
-    let small = (elements.len() + 1) * skeleton.events() <= BUDGET;
+    let small = skeleton.events() <= SMALL;
     let chains =
         if small { tried(skeleton, table, elements, &pairs) } else { nearby(skeleton, elements, &pairs) };
     let mut covers: Vec<Vec<u32>> = vec![Vec::new(); elements.len()];
@@ -89,19 +90,18 @@ fn kind(skeleton: &Skeleton, family: Family, element: El) -> ElementKind {
 
 /// By pair: satisfied by these elements?
 fn satisfied(skeleton: &Skeleton, family: Family, elements: &[El], pairs: &[(u32, u32)]) -> Vec<bool> {
-    let found = Flow::new(skeleton, family, &Placed::new(elements.iter().copied())).run();
+    let found = Flow::new(skeleton, family, Placed::new(elements.iter().copied())).run();
     pairs.iter().map(|p| found.index.get(p).is_none_or(|&i| found.satisfied[i as usize])).collect()
 }
 
 /// Chains by trying: without which elements is a handoff broken?
 fn tried(skeleton: &Skeleton, table: &CostTable, elements: &[El], pairs: &[(u32, u32)]) -> Vec<Vec<u32>> {
-    let without = |drop: usize| -> Vec<El> {
-        elements.iter().enumerate().filter(|&(i, _)| i != drop).map(|(_, &e)| e).collect()
-    };
     let mut chains: Vec<Vec<u32>> = vec![Vec::new(); pairs.len()];
-    for e in 0..elements.len() {
-        for (h, ok) in satisfied(skeleton, table.family, &without(e), pairs).into_iter().enumerate() {
-            if !ok {
+    let index: FxHashMap<(u32, u32), usize> = pairs.iter().enumerate().map(|(h, &p)| (p, h)).collect();
+    let mut trial = Trial::new(skeleton, table.family, elements);
+    for (e, &element) in elements.iter().enumerate() {
+        for pair in trial.broken_without(element) {
+            if let Some(&h) = index.get(&pair) {
                 chains[h].push(e as u32);
             }
         }

@@ -54,7 +54,7 @@ fn line(dice: &mut Dice, accesses: usize) -> String {
 
 /// Every element that may stand somewhere, by the letter of the rules.
 fn candidates(s: &Skeleton, table: &CostTable) -> Vec<El> {
-    let found = Flow::new(s, table.family, &Placed::default()).run();
+    let found = Flow::new(s, table.family, Placed::default()).run();
     let site = |a: u32| s.access_site[a as usize];
     let mut out = Vec::new();
     let n = s.sites.len() as u32;
@@ -123,7 +123,7 @@ fn may(s: &Skeleton, table: &CostTable, chosen: &[El]) -> bool {
     if table.family == Family::Hsa {
         return true;
     }
-    let found = Flow::new(s, table.family, &Placed::default()).run();
+    let found = Flow::new(s, table.family, Placed::default()).run();
     let site = |a: u32| s.access_site[a as usize];
     chosen.iter().all(|e| {
         let El::Behind(x) = *e else { return true };
