@@ -20,8 +20,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 const EXACT: usize = 18;
 /// Events up to which elements are tried one by one.
 pub const SMALL: usize = 512;
+/// Events up to which plans also start from what each handoff alone would need.
+const TINY: usize = 64;
 /// Events that trying may go over in one plan.
-const TRYING: usize = 200_000;
+const TRYING: usize = 50_000;
 
 pub struct Placement {
     pub elements: Vec<El>,
@@ -88,9 +90,15 @@ impl Placer<'_> {
             return widest(all);
         }
         let newest = demand::place(self.skeleton, self.table.family, &self.stacks, true).0;
-        let mut best = self.prune(widest(all));
-        let others = [Some(widest(every(true))), demanded, newest];
-        for other in others.into_iter().flatten() {
+        let tiny = self.skeleton.events() <= TINY;
+        let mut starts: Vec<Vec<El>> = [demanded, newest].into_iter().flatten().collect();
+        if tiny || starts.is_empty() {
+            starts.insert(0, widest(every(true)));
+            starts.insert(0, widest(all));
+        }
+        let mut starts = starts.into_iter();
+        let mut best = starts.next().map(|first| self.prune(first)).unwrap_or_default();
+        for other in starts {
             let other = self.prune(other);
             if cost(self.table, &other) < cost(self.table, &best) && self.holds(&other) {
                 best = other;
@@ -208,7 +216,8 @@ impl Placer<'_> {
                 _ => continue,
             };
             let context = self.skeleton.sites[old as usize].context;
-            for on in first..old {
+            // What a newer dispatch tells, an older one of the queue may not: the first that does not do ends it.
+            for on in (first..old).rev() {
                 let site = &self.skeleton.sites[on as usize];
                 if site.context != context || !site.dispatch {
                     continue;
@@ -221,10 +230,10 @@ impl Placer<'_> {
                     El::Follow { before, .. } => El::Follow { before, on },
                     other => other,
                 };
-                if !elements.contains(&moved) && trial.change(elements[i], Some(moved)) {
-                    elements[i] = moved;
+                if elements.contains(&moved) || !trial.change(elements[i], Some(moved)) {
                     break;
                 }
+                elements[i] = moved;
             }
         }
         if !self.holds(elements) {
@@ -256,8 +265,8 @@ impl Placer<'_> {
         }
         let width = match accesses {
             0..=EXACT => 400_000,
-            0..=64 => 4_000,
-            _ => 12,
+            0..=64 => 200,
+            _ => return None,
         };
         let mut rules = Rules::new(self.skeleton, self.table.family);
         rules.sites = false;

@@ -14,7 +14,7 @@ use crate::skeleton::{Block, Skeleton, Step};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Events that the search for chains may go over.
-const BUDGET: usize = 400_000;
+const BUDGET: usize = 30_000;
 
 /// Turns a placement into a plan with its certificate.
 pub fn assemble(skeleton: &Skeleton, table: &CostTable, placement: Placement) -> FencePlan {
@@ -110,15 +110,27 @@ fn tried(skeleton: &Skeleton, table: &CostTable, elements: &[El], pairs: &[(u32,
     let mut work = BUDGET;
     let pick = |chain: &[u32]| chain.iter().map(|&e| elements[e as usize]).collect::<Vec<_>>();
     let mut known: FxHashMap<Vec<u32>, Vec<bool>> = FxHashMap::default();
+    let near = nearby(skeleton, elements, pairs);
     for h in 0..chains.len() {
         let base = chains[h].clone();
-        let enough = known
-            .entry(base.clone())
-            .or_insert_with(|| satisfied(skeleton, table.family, &pick(&base), pairs))[h];
-        if enough || work < elements.len() * skeleton.events() {
+        let run = skeleton.events();
+        let enough = match known.get(&base) {
+            Some(enough) => Some(enough[h]),
+            None if work < run => None,
+            None => {
+                work -= run;
+                let enough = satisfied(skeleton, table.family, &pick(&base), pairs);
+                Some(known.entry(base.clone()).or_insert(enough)[h])
+            }
+        };
+        if enough == Some(true) {
             continue;
         }
-        work -= elements.len() * skeleton.events();
+        if work < elements.len() * run {
+            chains[h].extend(near[h].iter().filter(|e| !base.contains(e)));
+            continue;
+        }
+        work -= elements.len() * run;
         let mut chain: Vec<u32> = (0..elements.len() as u32).collect();
         for e in (0..elements.len() as u32).filter(|e| !base.contains(e)) {
             let fewer: Vec<u32> = chain.iter().copied().filter(|&x| x != e).collect();
