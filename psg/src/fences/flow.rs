@@ -3,8 +3,8 @@
 //! A forward data-flow analysis over the skeleton's tree. Tokens only appear and facts only disappear while loops and
 //! shared bodies are iterated, so that a handoff that is broken at any time is broken.
 
-use super::state::{On, Packet, Rules, State};
 use super::demand::Demand;
+use super::state::{On, Packet, Rules, State};
 use crate::plan::{Family, Scope};
 use crate::skeleton::{Block, CPU, EPOCH, NPU, Site, Skeleton, Step};
 use rustc_hash::FxHashMap;
@@ -171,6 +171,8 @@ impl<'a> Flow<'a> {
     /// What was missing and is placed now, and the handoffs.
     pub fn demanded(mut self) -> (Vec<El>, Found) {
         self.fixpoint();
+        self.found.pairs.sort_unstable();
+        self.found.pairs.dedup();
         (self.demand.map(|d| d.placed).unwrap_or_default(), self.found)
     }
 
@@ -311,7 +313,14 @@ impl<'a> Flow<'a> {
             }
             let ok = State::satisfied(self.rules, token, context, info.mode.reads());
             self.broken |= !ok;
-            if self.quick || self.demand.as_ref().is_some_and(|d| !d.record) {
+            if let Some(demand) = &self.demand {
+                // Sorted and made unique at the end: dearer to look up each.
+                if demand.record {
+                    self.found.pairs.push((token.access, access));
+                }
+                continue;
+            }
+            if self.quick {
                 continue;
             }
             let next = self.found.pairs.len() as u32;

@@ -17,9 +17,9 @@ mod residency;
 mod state;
 mod sync;
 pub mod tables;
-mod trial;
 #[cfg(test)]
 mod tests;
+mod trial;
 pub mod view;
 
 use crate::graph::Psg;

@@ -27,7 +27,7 @@ const HANDOFFS_A_NODE: usize = 40;
 #[test]
 fn handoffs_grow_in_proportion() {
     let large = std::env::var_os("CLEF_SCALE").is_some();
-    let sizes: &[usize] = if large { &[20, 40, 100, 300, 500, 600, 1_000, 10_000, 100_000] } else { &[1_000, 4_000] };
+    let sizes: &[usize] = if large { &[1_000, 10_000, 100_000, 1_000_000] } else { &[1_000, 4_000] };
     for partial in [false, true] {
         for &n in sizes {
             let start = Instant::now();
