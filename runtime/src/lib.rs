@@ -12,6 +12,8 @@ pub mod agents;
 pub mod buffers;
 #[cfg(feature = "agents")]
 pub mod futex;
+#[cfg(feature = "discover")]
+pub mod hsa;
 #[cfg(feature = "agents")]
 pub mod intrinsics;
 #[cfg(feature = "agents")]
