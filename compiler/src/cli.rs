@@ -87,6 +87,9 @@ pub struct CodeOptions {
     /// Insert no synchronisation: for tests that show what it is needed for
     #[arg(long, hide = true)]
     pub no_fences: bool,
+    /// Build with the mutant of the fence plan that has this number in the output of `audit`: for tests
+    #[arg(long, hide = true)]
+    pub mutant: Option<usize>,
     /// Show how long each stage took
     #[arg(long)]
     pub time_passes: bool,

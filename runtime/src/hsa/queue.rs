@@ -155,6 +155,9 @@ unsafe extern "C" fn on_error(status: Status, _: *mut Queue, data: *mut c_void) 
 }
 
 /// Memory faults are reported for the whole process; the kernel is one of those that run.
+///
+/// # Safety
+/// Called by the library, with a valid event.
 pub unsafe extern "C" fn on_event(event: *const Event, _: *mut c_void) -> Status {
     // SAFETY: the library gives a valid event.
     let event = unsafe { &*event };

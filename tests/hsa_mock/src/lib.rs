@@ -113,6 +113,20 @@ fn asked(name: &str) -> Result<(), Status> {
     }
 }
 
+/// Reports a race of the program on incoherent memory, and ends it.
+pub fn race(text: &str) -> ! {
+    unsafe extern "C" {
+        fn _exit(code: i32) -> !;
+    }
+    record::line(&format!("race {text}"));
+    eprintln!("hsa mock: race: {text}");
+    // SAFETY: ends the process; its other threads may hold locks that handlers at the exit would want.
+    unsafe { _exit(RACE) }
+}
+
+/// Exit code after a race.
+const RACE: i32 = 135;
+
 /// A function's result as its status.
 pub fn status(result: Result<(), Status>) -> Status {
     result.err().unwrap_or(SUCCESS)
@@ -150,7 +164,7 @@ pub unsafe extern "C" fn hsa_status_string(code: Status, text: *mut *const c_cha
         OUT_OF_RESOURCES => c"HSA_STATUS_ERROR_OUT_OF_RESOURCES: The runtime failed to allocate the necessary resources. This error may also occur when the core runtime library needs to spawn threads or create internal OS-specific events.",
         NOT_INITIALIZED => c"HSA_STATUS_ERROR_NOT_INITIALIZED: An API other than hsa_init has been invoked while the reference count of the HSA runtime is zero.",
         EXCEPTION => c"HSA_STATUS_ERROR_EXCEPTION: An HSAIL operation resulted in a hardware exception.",
-        0x1001..=0x1026 => c"HSA_STATUS_ERROR",
+        other if (ERROR..=0x1026).contains(&other) => c"HSA_STATUS_ERROR",
         _ => return INVALID_ARGUMENT,
     };
     if text.is_null() {

@@ -245,8 +245,8 @@ fn npu_arguments(entry: &Entry, insts: u64, bytes: u64, n: u16, list: u64) -> bo
         })
 }
 
-/// A doorbell is about to ring.
-pub fn rung(queue: &Queue, newest: i64, release: bool) {
+/// A doorbell is about to ring; the newest packet that it told of before.
+pub fn rung(queue: &Queue, newest: i64, release: bool) -> i64 {
     let order = if release { "release" } else { "relaxed" };
     if record::wanted() {
         let first = queue.recorded.load(Ordering::Relaxed);
@@ -256,7 +256,7 @@ pub fn rung(queue: &Queue, newest: i64, release: bool) {
         queue.recorded.fetch_max((newest + 1) as u64, Ordering::Relaxed);
         record::line(&format!("doorbell {} newest={newest} {order}", queue.name));
     }
-    queue.told.fetch_max(newest, Ordering::AcqRel);
+    queue.told.fetch_max(newest, Ordering::AcqRel)
 }
 
 /// The life of a queue's thread.

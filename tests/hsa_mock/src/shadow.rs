@@ -7,17 +7,24 @@
 //!
 //! - host to memory: at an NPU's doorbell that is stored with release order;
 //! - memory to host: after a load or wait of a signal with acquire order (bytes that the host has not written);
-//! - a queue's cache to the shared one: by a packet that releases at agent scope; on to memory: at system scope, which
-//!   takes the bytes from the host's written ones (the GPU is coherent with the host, the NPU is not);
+//! - a queue's cache to the shared one: by a packet that releases at agent scope; on to memory: at system scope, what
+//!   the queue has put there or acquired, which takes the bytes from the host's written ones (the GPU is coherent with
+//!   the host, the NPU is not);
 //! - memory and the host's written bytes to the shared cache: by a packet that acquires at system scope; on to the
 //!   queue's: at agent scope;
 //! - and any of these by a line at random, as caches do on their own.
+//!
+//! Beside the copies stands the truth: what memory would hold if everything happened in the order in which the host
+//! wrote and told of packets. A kernel that reads something else, a write that may be overwritten by an older one that
+//! is still in a cache, and an access before an earlier one of the same bytes has ended are races: one line on
+//! standard error, and the process ends with 135.
 //!
 //! Which bytes a kernel writes is found by running it on two complementary fillings of the buffers that it only
 //! writes: a byte that comes out equal was written.
 
 use crate::code::Entry;
 use crate::memory::{self, Table};
+use crate::race;
 use crate::simulation::Random;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -66,6 +73,11 @@ pub struct Shadow {
     met: Vec<u8>,
     /// By GPU.
     shared: BTreeMap<usize, Cache>,
+    /// Bytes of a GPU's shared cache that a queue's release at system scope passes on, by GPU and queue.
+    owed: BTreeMap<(usize, u64), Vec<u8>>,
+    truth: Vec<u8>,
+    /// The host's copy when its writes were last looked for.
+    seen: Vec<u8>,
     /// By GPU, and queue and unit.
     units: BTreeMap<(usize, u64), Cache>,
 }
@@ -87,6 +99,9 @@ impl Shadow {
             memory: vec![initial; bytes],
             met: vec![initial; bytes],
             shared: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            truth: vec![initial; bytes],
+            seen: vec![initial; bytes],
             units: BTreeMap::new(),
         }
     }
@@ -96,6 +111,11 @@ impl Shadow {
         let range = offset..offset + bytes.len();
         self.memory[range.clone()].copy_from_slice(bytes);
         self.met[range.clone()].copy_from_slice(bytes);
+        self.truth[range.clone()].copy_from_slice(bytes);
+        self.seen[range.clone()].copy_from_slice(bytes);
+        for owed in self.owed.values_mut() {
+            owed[range.clone()].fill(0);
+        }
         for cache in self.shared.values_mut().chain(self.units.values_mut()) {
             cache.data[range.clone()].copy_from_slice(bytes);
             cache.dirty[range.clone()].fill(0);
@@ -132,11 +152,41 @@ impl Shadow {
     fn host_acquires(&mut self, start: usize, range: Range<usize>) {
         // SAFETY: as above.
         let host = unsafe { host(start, range.clone()) };
-        for ((memory, met), host) in self.memory[range.clone()].iter().zip(&mut self.met[range]).zip(host) {
+        let behind = self.memory[range.clone()].iter().zip(&mut self.met[range.clone()]);
+        for (((memory, met), host), seen) in behind.zip(host).zip(&mut self.seen[range]) {
+            // A write that nobody has looked for yet stays one.
             if *host == *met {
+                if *host == *seen {
+                    *seen = *memory;
+                }
                 (*host, *met) = (*memory, *memory);
             }
         }
+    }
+
+    /// Looks for what the host has written; whether there was something.
+    fn look(&mut self, start: usize) -> bool {
+        // SAFETY: as above.
+        let host = unsafe { host(start, 0..self.bytes) };
+        let mut any = false;
+        for n in 0..self.bytes {
+            if host[n] != self.seen[n] {
+                any = true;
+                (self.truth[n], self.seen[n]) = (host[n], host[n]);
+                if let Some(gpu) = self.holder(n) {
+                    race(&format!(
+                        "the host writes byte {n} of a buffer of which GPU {gpu} holds an unpublished write"
+                    ));
+                }
+            }
+        }
+        any
+    }
+
+    /// The GPU that has written a byte and not passed it on to memory.
+    fn holder(&self, byte: usize) -> Option<usize> {
+        let in_unit = self.units.iter().find(|(_, c)| c.dirty[byte] != 0).map(|((gpu, _), _)| *gpu);
+        in_unit.or_else(|| self.shared.iter().find(|(_, c)| c.dirty[byte] != 0).map(|(gpu, _)| *gpu))
     }
 
     fn acquire(&mut self, start: usize, gpu: usize, queue: u64, scope: u16) {
@@ -152,6 +202,8 @@ impl Shadow {
             self.shared(gpu).refresh(&coherent);
         }
         if scope >= AGENT {
+            let dirty = self.shared(gpu).dirty.clone();
+            self.owed.insert((gpu, queue), dirty);
             let shared = self.shared(gpu).data.clone();
             for unit in queue * UNITS..(queue + 1) * UNITS {
                 self.unit(gpu, unit).refresh(&shared);
@@ -166,19 +218,29 @@ impl Shadow {
             if let Some(own) = self.units.get_mut(&(gpu, unit)).filter(|_| scope >= AGENT) {
                 let dirty = &mut own.dirty[range.clone()];
                 overlay(&mut shared.data[range.clone()], &own.data[range.clone()], dirty);
-                for (shared, own) in shared.dirty[range.clone()].iter_mut().zip(dirty.iter()) {
+                let owed = self.owed.entry((gpu, queue)).or_insert_with(|| vec![0; self.bytes]);
+                let both = shared.dirty[range.clone()].iter_mut().zip(&mut owed[range.clone()]);
+                for ((shared, owed), own) in both.zip(dirty.iter()) {
                     *shared |= own;
+                    *owed |= own;
                 }
                 dirty.fill(0);
             }
         }
         if scope >= SYSTEM {
-            let dirty = &mut shared.dirty[range.clone()];
-            overlay(&mut self.memory[range.clone()], &shared.data[range.clone()], dirty);
+            let Some(passed) = self.owed.get(&(gpu, queue)).map(|o| o[range.clone()].to_vec()) else {
+                return;
+            };
+            overlay(&mut self.memory[range.clone()], &shared.data[range.clone()], &passed);
             // SAFETY: as above.
             let host = unsafe { host(start, range.clone()) };
-            overlay(&mut self.met[range], host, dirty);
-            dirty.fill(0);
+            overlay(&mut self.met[range.clone()], host, &passed);
+            let of_gpu = self.owed.iter_mut().filter(|((g, _), _)| *g == gpu).map(|(_, owed)| owed);
+            for dirty in of_gpu.chain(std::iter::once(&mut shared.dirty)) {
+                for (dirty, passed) in dirty[range.clone()].iter_mut().zip(&passed) {
+                    *dirty &= !passed;
+                }
+            }
         }
     }
 }
@@ -200,6 +262,53 @@ pub fn clean() {
 /// The host looks at memory anew.
 pub fn host_acquires() {
     each(&mut memory::table(), |start, shadow| shadow.host_acquires(start, 0..shadow.bytes));
+}
+
+/// Looks for what the host has written since the last look; the allocations.
+pub fn host_writes() -> Vec<usize> {
+    let mut written = Vec::new();
+    each(&mut memory::table(), |start, shadow| {
+        if shadow.look(start) {
+            written.push(start);
+        }
+    });
+    written
+}
+
+/// An allocation that a kernel uses.
+#[derive(Clone)]
+pub struct Use {
+    pub start: usize,
+    pub reads: bool,
+    pub writes: bool,
+    /// What a kernel that reads it has to find.
+    expected: Vec<u8>,
+}
+
+/// Runs a kernel on the truth, when the host tells of it; what it uses.
+///
+/// # Safety
+/// As [`run`].
+pub unsafe fn run_truly(entry: &Entry, kernarg: &[u8]) -> Vec<Use> {
+    let mut views = uses(entry, kernarg);
+    {
+        let table = memory::table();
+        for view in &mut views {
+            let Some(shadow) = table.all.get(&view.start).and_then(|a| a.shadow.as_ref()) else { continue };
+            view.before.clone_from(&shadow.truth);
+            view.now.clone_from(&shadow.truth);
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { call(entry, kernarg, &mut views) };
+    let mut table = memory::table();
+    for view in &mut views {
+        if let Some(shadow) = table.all.get_mut(&view.start).and_then(|a| a.shadow.as_mut()) {
+            std::mem::swap(&mut shadow.truth, &mut view.now);
+        }
+    }
+    let used = |v: View| Use { start: v.start, reads: v.reads, writes: v.writes, expected: v.before };
+    views.into_iter().map(used).collect()
 }
 
 /// A packet's acquire fence.
@@ -246,18 +355,29 @@ pub struct Place {
 struct View {
     start: usize,
     reads: bool,
+    writes: bool,
     before: Vec<u8>,
     now: Vec<u8>,
     written: Vec<u8>,
 }
 
-/// Runs a kernel on its agent's copies. `kernarg` is a copy of its arguments.
+/// Runs a kernel on its agent's copies. `kernarg` is a copy of its arguments, `uses` what it should find.
 ///
 /// # Safety
 /// The arguments are the kernel's; its buffers are alive.
-pub unsafe fn run(place: Place, entry: &Entry, kernarg: &[u8], random: &mut Random) {
+pub unsafe fn run(place: Place, entry: &Entry, kernarg: &[u8], used: &[Use], random: &mut Random) {
     let unit = place.queue * UNITS + random.below(UNITS as usize) as u64;
     let mut views = views(place, unit, entry, kernarg, random);
+    for view in views.iter().filter(|v| v.reads) {
+        let Some(truth) = used.iter().find(|u| u.start == view.start) else { continue };
+        if let Some(byte) = view.before.iter().zip(&truth.expected).position(|(a, b)| a != b) {
+            let (found, right) = (view.before[byte], truth.expected[byte]);
+            race(&format!(
+                "kernel `{}` finds {found:#04x} in byte {byte} of a buffer instead of {right:#04x}",
+                entry.name()
+            ));
+        }
+    }
     // SAFETY: the caller's promise.
     unsafe { call(entry, kernarg, &mut views) };
     if views.iter().any(|v| !v.reads) {
@@ -281,6 +401,7 @@ pub unsafe fn run(place: Place, entry: &Entry, kernarg: &[u8], random: &mut Rand
                 view.before.iter().zip(&view.now).map(|(a, b)| if a == b { 0 } else { 0xff }).collect();
         }
         let Some(shadow) = table.all.get_mut(&view.start).and_then(|a| a.shadow.as_mut()) else { continue };
+        shadow.check_order(place, unit, view, entry);
         if place.npu {
             overlay(&mut shadow.memory, &view.now, &view.written);
         } else {
@@ -293,26 +414,60 @@ pub unsafe fn run(place: Place, entry: &Entry, kernarg: &[u8], random: &mut Rand
     }
 }
 
+impl Shadow {
+    /// No older write of what the kernel wrote may be left anywhere from where it could still move over it.
+    fn check_order(&self, place: Place, unit: u64, view: &View, entry: &Entry) {
+        // SAFETY: the allocation is alive, and the host is inside a call.
+        let host = unsafe { host(view.start, 0..self.bytes) };
+        for byte in (0..self.bytes).filter(|n| view.written[*n] != 0) {
+            let elsewhere = self.units.iter().any(|(at, c)| *at != (place.agent, unit) && c.dirty[byte] != 0);
+            let left = if place.npu {
+                self.holder(byte).is_some() || host[byte] != self.met[byte]
+            } else {
+                elsewhere
+            };
+            if left {
+                let name = entry.name();
+                race(&format!(
+                    "kernel `{name}` writes byte {byte} of a buffer while an older write is unpublished"
+                ));
+            }
+        }
+    }
+}
+
 /// A buffer's address among the arguments.
 fn address(entry: &Entry, kernarg: &[u8], n: usize) -> usize {
     let at = entry.first as usize + 16 * n;
     kernarg.get(at..at + 8).map_or(0, |b| u64::from_le_bytes(b.try_into().unwrap_or_default()) as usize)
 }
 
-fn views(place: Place, unit: u64, entry: &Entry, kernarg: &[u8], random: &mut Random) -> Vec<View> {
+/// The allocations that a kernel uses, without contents.
+fn uses(entry: &Entry, kernarg: &[u8]) -> Vec<View> {
     let mut table = memory::table();
     let mut views: Vec<View> = Vec::new();
     for (n, param) in entry.params().iter().enumerate().filter(|(_, p)| p.kind == 1) {
         let Some((start, _)) = table.find(address(entry, kernarg, n)) else { continue };
+        let writes = param.effect & 2 != 0;
         // What is neither read nor written counts as read.
-        let reads = param.effect & 1 != 0 || param.effect & 2 == 0;
+        let reads = param.effect & 1 != 0 || !writes;
         match views.iter_mut().find(|v| v.start == start) {
-            Some(view) => view.reads |= reads,
+            Some(view) => {
+                view.reads |= reads;
+                view.writes |= writes;
+            }
             None => {
-                views.push(View { start, reads, before: Vec::new(), now: Vec::new(), written: Vec::new() })
+                let empty = Vec::new;
+                views.push(View { start, reads, writes, before: empty(), now: empty(), written: empty() });
             }
         }
     }
+    views
+}
+
+fn views(place: Place, unit: u64, entry: &Entry, kernarg: &[u8], random: &mut Random) -> Vec<View> {
+    let mut views = uses(entry, kernarg);
+    let mut table = memory::table();
     for view in &mut views {
         let Some(shadow) = table.all.get_mut(&view.start).and_then(|a| a.shadow.as_mut()) else { continue };
         view.before = if !view.reads {

@@ -144,12 +144,10 @@ fn store(signal: u64, value: i64, release: bool) {
     let signal = resolve(signal);
     // SAFETY: queues are kept.
     let queue = unsafe { signal.doorbell_of.load(Ordering::Acquire).as_ref() };
-    if let Some(queue) = queue {
-        queue::rung(queue, value, release);
-    }
+    let before = queue.map_or(-1, |queue| queue::rung(queue, value, release));
     signal.update(|_| value);
-    if let Some(queue) = queue.filter(|_| wishes().seed.is_some()) {
-        simulation::rung(queue, release);
+    if let Some(queue) = queue.filter(|_| wishes().seed.is_some() && value > before) {
+        simulation::rung(queue, (before + 1) as u64, value as u64, release);
     }
 }
 

@@ -5,10 +5,11 @@
 //! the same run every time. What a packet may overtake, it sometimes does: one without the barrier bit does not wait
 //! for those before it.
 
+use crate::code::Entry;
 use crate::queue::{self, Packet, Queue, Work};
-use crate::shadow::{self, Place};
-use crate::{EXCEPTION, lock, signal, wishes};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::shadow::{self, Place, Use};
+use crate::{EXCEPTION, lock, race, signal, wishes};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -40,6 +41,23 @@ struct State {
     progress: bool,
     /// Packets of each queue that have ended before an older one.
     ahead: BTreeMap<u64, BTreeSet<u64>>,
+    /// Packets told of that have not run on the truth yet.
+    told: VecDeque<(&'static Queue, u64)>,
+    /// Kernels told of that have not ended, by their order, queue and index.
+    pending: BTreeMap<u64, Pending>,
+    next: u64,
+}
+
+struct Pending {
+    queue: u64,
+    index: u64,
+    name: String,
+    uses: Vec<Use>,
+}
+
+/// Whether two lists have an allocation in common that one of them writes.
+fn conflict(a: &[Use], b: &[Use]) -> bool {
+    a.iter().any(|a| b.iter().any(|b| a.start == b.start && (a.writes || b.writes)))
 }
 
 static STATE: Mutex<Option<State>> = Mutex::new(None);
@@ -56,6 +74,18 @@ fn new() -> State {
         budget: 0,
         progress: false,
         ahead: BTreeMap::new(),
+        told: VecDeque::new(),
+        pending: BTreeMap::new(),
+        next: 0,
+    }
+}
+
+/// Looks for what the host has written; nothing that is told of and has not ended may use it.
+fn host_writes(state: &State) {
+    for start in shadow::host_writes() {
+        if let Some(user) = state.pending.values().find(|p| p.uses.iter().any(|u| u.start == start)) {
+            race(&format!("the host writes a buffer that kernel `{}` still uses", user.name));
+        }
     }
 }
 
@@ -73,27 +103,32 @@ fn allow(n: u32) -> bool {
     state.progress = false;
     MACHINE.notify_all();
     let end = Instant::now() + PATIENCE;
-    while held.as_ref().is_some_and(|s| s.budget > 0) && Instant::now() < end {
+    while held.as_ref().is_some_and(|s| s.budget > 0 || !s.told.is_empty()) && Instant::now() < end {
         held = HOST.wait_timeout(held, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
     }
     held.as_ref().is_some_and(|s| s.progress)
 }
 
-/// A doorbell: perhaps something runs at once.
-pub fn rung(queue: &Queue, release: bool) {
+/// A doorbell has told of the packets from `first` to `newest`: they run on the truth, and perhaps some packets run.
+pub fn rung(queue: &'static Queue, first: u64, newest: u64, release: bool) {
     if queue.npu && release {
         shadow::clean();
     }
-    let n = lock(&STATE).get_or_insert_with(new).random.below(4);
-    // Half of the time nothing: packets that run late find more mistakes than those that run early.
-    if n >= 2 {
-        allow(n as u32 - 1);
-    }
+    let n = {
+        let mut held = lock(&STATE);
+        let state = held.get_or_insert_with(new);
+        host_writes(state);
+        state.told.extend((first..=newest).map(|index| (queue, index)));
+        state.random.below(4)
+    };
+    // Half of the time no more: packets that run late find more mistakes than those that run early.
+    allow(u32::from(n >= 2) * (n as u32).saturating_sub(1));
 }
 
 /// Runs packets until `done`, or nothing more can run and the time is over; whether it is.
 pub fn run_until(limit: Option<Duration>, done: impl Fn() -> bool) -> bool {
     let end = limit.and_then(|l| Instant::now().checked_add(l));
+    host_writes(lock(&STATE).get_or_insert_with(new));
     loop {
         if done() {
             return true;
@@ -112,6 +147,18 @@ fn machine() {
     let mut held = lock(&STATE);
     loop {
         let Some(state) = held.as_mut() else { return };
+        if let Some(&(queue, index)) = state.told.front() {
+            drop(held);
+            let uses = truly(queue, index);
+            held = lock(&STATE);
+            let Some(state) = held.as_mut() else { return };
+            state.told.pop_front();
+            state.next += 1;
+            if let Some((name, uses)) = uses {
+                state.pending.insert(state.next, Pending { queue: queue.number(), index, name, uses });
+            }
+            continue;
+        }
         if state.budget == 0 {
             HOST.notify_all();
             held = MACHINE.wait(held).unwrap_or_else(PoisonError::into_inner);
@@ -124,9 +171,10 @@ fn machine() {
         }
         let (queue, index) = ready[state.random.below(ready.len())];
         let mut random = Random(state.random.draw());
+        let uses = in_order(state, queue, index);
         drop(held);
         let packet = queue.packet(index);
-        let fine = run(queue, &packet, &mut random);
+        let fine = run(queue, &packet, &uses, &mut random);
         held = lock(&STATE);
         let Some(state) = held.as_mut() else { return };
         if fine {
@@ -136,6 +184,38 @@ fn machine() {
         state.budget = state.budget.saturating_sub(1);
         state.progress = true;
     }
+}
+
+/// Runs a packet's kernel on the truth: its name, and what it uses.
+fn truly(queue: &Queue, index: u64) -> Option<(String, Vec<Use>)> {
+    match queue.packet(index).work {
+        Work::Kernel { entry, kernarg } if !queue.refuses(entry, kernarg) => {
+            // SAFETY: the program's kernel with the program's arguments.
+            let uses = unsafe { shadow::run_truly(entry, arguments(entry, kernarg)) };
+            Some((entry.name(), uses))
+        }
+        _ => None,
+    }
+}
+
+/// # Safety
+/// The arguments are as long as the kernel says, and stay until the packet's end.
+unsafe fn arguments(entry: &Entry, kernarg: usize) -> &[u8] {
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(kernarg as *const u8, entry.kernarg_bytes as usize) }
+}
+
+/// What a packet uses; everything that was told of before it and uses the same must have ended.
+fn in_order(state: &State, queue: &Queue, index: u64) -> Vec<Use> {
+    let own = state.pending.iter().find(|(_, p)| p.queue == queue.number() && p.index == index);
+    let Some((order, own)) = own else { return Vec::new() };
+    if let Some((_, older)) = state.pending.range(..order).find(|(_, p)| conflict(&p.uses, &own.uses)) {
+        race(&format!(
+            "kernel `{}` runs before kernel `{}` has ended, and they share a buffer",
+            own.name, older.name
+        ));
+    }
+    own.uses.clone()
 }
 
 /// Packets that may run now.
@@ -178,7 +258,7 @@ fn satisfied(packet: &Packet) -> bool {
 }
 
 /// Runs a packet with its fences; false if the queue failed.
-fn run(queue: &'static Queue, packet: &Packet, random: &mut Random) -> bool {
+fn run(queue: &'static Queue, packet: &Packet, uses: &[Use], random: &mut Random) -> bool {
     let place = Place { agent: queue.agent, queue: queue.number(), npu: queue.npu };
     if !queue.npu {
         shadow::acquire(place.agent, place.queue, packet.acquire);
@@ -193,12 +273,8 @@ fn run(queue: &'static Queue, packet: &Packet, random: &mut Random) -> bool {
                 queue.fail(EXCEPTION);
                 return false;
             }
-            // SAFETY: the arguments are as long as the kernel says, and stay until the packet's end.
-            unsafe {
-                let arguments =
-                    std::slice::from_raw_parts(*kernarg as *const u8, entry.kernarg_bytes as usize).to_vec();
-                shadow::run(place, entry, &arguments, random);
-            }
+            // SAFETY: the program's kernel with the program's arguments.
+            unsafe { shadow::run(place, entry, arguments(entry, *kernarg), uses, random) };
         }
         Work::Barrier { .. } => {}
     }
@@ -210,6 +286,7 @@ fn run(queue: &'static Queue, packet: &Packet, random: &mut Random) -> bool {
 
 fn finish(state: &mut State, queue: &Queue, index: u64) {
     queue.taken(index);
+    state.pending.retain(|_, p| p.queue != queue.number() || p.index != index);
     let ahead = state.ahead.entry(queue.number()).or_default();
     ahead.insert(index);
     let mut read = queue.read.load(Ordering::Relaxed);
