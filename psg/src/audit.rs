@@ -43,7 +43,8 @@ fn changes(plan: &FencePlan) -> impl Iterator<Item = (u32, bool)> {
     plan.elements.iter().enumerate().flat_map(|(n, element)| {
         let wide = matches!(
             element.kind,
-            ElementKind::Release { scope: Scope::System, .. } | ElementKind::Acquire { scope: Scope::System, .. }
+            ElementKind::Release { scope: Scope::System, .. }
+                | ElementKind::Acquire { scope: Scope::System, .. }
         );
         [Some((n as u32, false)), wide.then_some((n as u32, true))].into_iter().flatten()
     })

@@ -329,8 +329,9 @@ fn incoherent_memory_shows_a_missing_scope() {
         assert!(is_child() || run(2, 2, seed) == Some(0));
         for (acquire, release) in [(1, 2), (0, 2), (2, 1), (2, 0)] {
             let code = run(acquire, release, seed);
-            assert!(is_child() || code == Some(1), "{acquire} {release} seed {seed}: {code:?}");
+            // A kernel that reads what it should not is a race; the host just gets a wrong result.
+            let wrong = if acquire < 2 { 135 } else { 1 };
+            assert!(is_child() || code == Some(wrong), "{acquire} {release} seed {seed}: {code:?}");
         }
-        run(2, 2, seed);
     }
 }

@@ -231,7 +231,7 @@ impl Lane {
         unsafe { self.queue.base.add(self.at(index)).cast() }
     }
 
-    /// Writes a packet, header last, and rings.
+    /// Writes a packet, header last.
     fn publish(&self, index: u64, header: u16, setup: u16, body: table::Body) {
         (self.api.write_index)(self.queue, index + 1);
         let packet = self.packet::<table::Packet>(index);
@@ -243,11 +243,11 @@ impl Lane {
             (&raw mut (*packet).completion).write(self.slot(index).signal());
             (*packet).header.store(header, Ordering::Release);
         }
-        self.published(index);
+        self.newest.store(index + 1, Ordering::Release);
     }
 
-    fn published(&self, index: u64) {
-        self.newest.store(index + 1, Ordering::Release);
+    /// Rings, unless a batch is open.
+    fn announce(&self) {
         if BATCHES.load(Ordering::Relaxed) == 0 {
             self.ring();
         }
@@ -396,6 +396,7 @@ unsafe fn submit_packets(
         lane.publish(index, header, 1, table::Body { kernel: body });
     }
     producer.args = list;
+    lane.announce();
     Ok(index + 1)
 }
 
@@ -474,7 +475,7 @@ impl Lane {
             (&raw mut (*packet).reserved4).write(0);
             (*packet).header.store(table::AIE_READY, Ordering::Release);
         }
-        self.published(index);
+        self.newest.store(index + 1, Ordering::Release);
     }
 }
 

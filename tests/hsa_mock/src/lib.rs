@@ -12,7 +12,7 @@
 //!
 //! | variable | does |
 //! |---|---|
-//! | `CLEF_HSA_MOCK_SEED=N` | incoherent memory and an order from that seed |
+//! | `CLEF_HSA_MOCK_SEED=N` | incoherent memory and an order from that seed; 0: nothing runs before it is waited for |
 //! | `CLEF_HSA_MOCK_LOG=FILE` | the record |
 //! | `CLEF_HSA_MOCK_FAIL=FUNCTION` | that function returns `HSA_STATUS_ERROR` (`hsa_init=0x1008`: that status) |
 //! | `CLEF_HSA_MOCK_HANG=FUNCTION` | that function never returns |
