@@ -27,6 +27,7 @@ pub fn trials() -> Vec<Trial> {
     for (name, line) in litmus::lines() {
         trials.push(trial(format!("hsa/litmus/{name}"), move || litmus_line(&line)));
     }
+    trials.push(trial("hsa/conformance", conformance));
     trials.push(trial("hsa/example", example));
     for row in ROWS {
         trials.push(trial(format!("hsa/handoff/{}", row.name), || sequence(row)));
@@ -275,4 +276,25 @@ fn told(folder: &Scratch, program: &Path) -> Result<String, String> {
         .filter(|l| ["packet ", "doorbell ", "wait "].iter().any(|w| l.starts_with(w)))
         .map(|l| l.split(" bytes=").next().unwrap_or_default());
     Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Debian's headers and a C program hold the library against the specification.
+fn conformance() -> Result<(), String> {
+    let folder = Scratch::new();
+    let program = folder.0.join("conformance");
+    let library = hsa_mock();
+    let source = root().join("tests/hsa_mock/conformance/conformance.c");
+    let mut command = Command::new("cc");
+    command.args(["-Wall", "-Werror", "-O1", "-o"]).arg(&program).arg(source).arg(&library).arg("-lpthread");
+    let built = run(&mut command, "")?;
+    if built.code != 0 {
+        return Err(format!("(hsa.h: apt-get install libhsa-runtime-dev) {}", built.stderr));
+    }
+    let folder_of = library.parent().map(Path::to_path_buf).unwrap_or_default();
+    let done = run(Command::new(&program).env("LD_LIBRARY_PATH", folder_of), "")?;
+    if done.code == 0 {
+        Ok(())
+    } else {
+        Err(format!("exit code {}: {}{}", done.code, done.stdout, done.stderr))
+    }
 }
