@@ -103,17 +103,35 @@ pub fn device_nodes() -> bool {
 
 /// Loads and starts the library that `CLEF_HSA_LIBRARY` names, else ROCr.
 pub fn open() -> Result<Found, Missing> {
-    let named = std::env::var("CLEF_HSA_LIBRARY").ok().filter(|n| !n.is_empty());
+    limited(open_now)
+}
+
+/// The library's name, and whether somebody chose it.
+fn library() -> (String, bool) {
+    match std::env::var("CLEF_HSA_LIBRARY").ok().filter(|n| !n.is_empty()) {
+        Some(name) => (name, true),
+        None => (LIBRARY.to_owned(), false),
+    }
+}
+
+/// As [`open`], without a time limit.
+pub fn open_now() -> Result<Found, Missing> {
+    let (name, explicit) = library();
+    start(&name, explicit)
+}
+
+/// Runs what talks to the library on a thread of its own, for so long as a library may take.
+pub fn limited<T: Send + 'static>(
+    run: impl FnOnce() -> Result<T, Missing> + Send + 'static,
+) -> Result<T, Missing> {
     let limit = std::env::var("CLEF_HSA_TIMEOUT_MS").ok().and_then(|t| t.parse().ok());
     let limit = limit.map_or(LIMIT, Duration::from_millis);
-    let explicit = named.is_some();
-    let name = named.unwrap_or_else(|| LIBRARY.to_owned());
     let (send, receive) = mpsc::channel();
-    let of_thread = name.clone();
     let started = std::thread::Builder::new().name("clef-hsa-start".into()).spawn(move || {
         // The receiver is gone when it took too long.
-        let _ = send.send(start(&of_thread, explicit));
+        let _ = send.send(run());
     });
+    let name = library().0;
     if let Err(e) = started {
         return Err(Missing::Broken(format!("no thread could be started to load `{name}`: {e}")));
     }

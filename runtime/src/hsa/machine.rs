@@ -33,9 +33,13 @@ pub struct Machine {
     pub vmem: bool,
 }
 
-/// Opens the library and tries it.
+/// Opens the library and tries it, under its time limit.
 pub fn open() -> Result<&'static Machine, Missing> {
-    let found = discover::open()?;
+    discover::limited(open_now)
+}
+
+fn open_now() -> Result<&'static Machine, Missing> {
+    let found = discover::open_now()?;
     let library = found.library.clone();
     let broken = |why: String| Missing::Broken(format!("`{library}`: {why}"));
     let mut gpus = Vec::new();
