@@ -40,6 +40,8 @@ enum Command {
     Explain { code: String },
     /// Show the tools found, and what is missing
     Doctor,
+    /// List who can play CPU, GPU and NPU on this machine: devices, drivers, memory
+    Agents,
 }
 
 #[derive(Args)]
@@ -217,6 +219,7 @@ pub fn main() -> u8 {
         Command::Psg(args) => commands::psg::run(&args),
         Command::Explain { code } => commands::explain::run(&code),
         Command::Doctor => commands::doctor::run(),
+        Command::Agents => commands::agents::run(),
     }
 }
 

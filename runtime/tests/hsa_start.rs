@@ -167,8 +167,11 @@ fn no_driver_and_no_agents() {
 fn a_machine_with_only_one_of_the_agents() {
     let library = hsa_mock();
     for agents in ["cpu gpu", "cpu npu", "cpu gpu gpu npu", "cpu gpu=amdgcn-amd-amdhsa--gfx1151 npu"] {
-        let environment =
-            [("CLEF_HSA_LIBRARY", library.as_str()), ("CLEF_HSA_MOCK_AGENTS", agents), ("CLEF_AGENTS", "hsa")];
+        let environment = [
+            ("CLEF_HSA_LIBRARY", library.as_str()),
+            ("CLEF_HSA_MOCK_AGENTS", agents),
+            ("CLEF_AGENTS", "hsa"),
+        ];
         scenario(agents, &environment, || {
             let (a, b, c) = (ints(16), ints(16), ints(16));
             let first = at(10, fill_kernel(), GPU, 0, header(0, 2));

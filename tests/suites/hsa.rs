@@ -28,6 +28,7 @@ pub fn trials() -> Vec<Trial> {
         trials.push(trial(format!("hsa/litmus/{name}"), move || litmus_line(&line)));
     }
     trials.push(trial("hsa/conformance", conformance));
+    trials.push(trial("hsa/agents_are_listed", listing));
     trials.push(trial("hsa/example", example));
     for row in ROWS {
         trials.push(trial(format!("hsa/handoff/{}", row.name), || sequence(row)));
@@ -297,4 +298,59 @@ fn conformance() -> Result<(), String> {
     } else {
         Err(format!("exit code {}: {}{}", done.code, done.stdout, done.stderr))
     }
+}
+
+/// `clefc agents` says what the library exports, and what is missing without one.
+fn listing() -> Result<(), String> {
+    let list = |environment: &[(&str, &str)]| -> Result<String, String> {
+        let done = run(Command::new(clefc()).arg("agents").envs(environment.iter().copied()), "")?;
+        if done.code == 0 {
+            Ok(done.stdout)
+        } else {
+            Err(format!("exit code {}: {}", done.code, done.stderr))
+        }
+    };
+    let library = hsa_mock().to_string_lossy().into_owned();
+    let found = list(&[("CLEF_HSA_LIBRARY", &library)])?;
+    let section: Vec<&str> = found
+        .lines()
+        .skip_while(|l| !l.starts_with("HSA: "))
+        .take_while(|l| !l.starts_with("Driver "))
+        .collect();
+    let expected = format!(
+        "HSA: {library}, version 1.1, build mock
+  0 CPU Mock CPU, of clef
+      memory fine-grained, 64 GiB
+      memory fine-grained for kernel arguments, 64 GiB
+      memory coarse-grained, 64 GiB
+  1 GPU mock-gpu (Mock GPU), of clef
+      instruction set clef-host
+      2 compute units, 128 queues of 64 to 131072 packets
+      memory coarse-grained, 16 GiB
+  2 NPU mock-npu (Mock NPU), of clef
+      instruction set clef-host
+      2 compute units, 128 queues of 64 to 4096 packets
+      memory coarse-grained, 16 GiB
+  memory can be mapped at one address for CPU, GPU and NPU"
+    );
+    same("agents", &expected, &section.join("\n"))?;
+    let only = list(&[
+        ("CLEF_HSA_LIBRARY", &library),
+        ("CLEF_HSA_MOCK_AGENTS", "cpu gpu=amdgcn-amd-amdhsa--gfx1151"),
+    ])?;
+    for part in ["instruction set amdgcn-amd-amdhsa--gfx1151", "no NPU"] {
+        if !only.contains(part) {
+            return Err(format!("`{part}` is not in:\n{only}"));
+        }
+    }
+    let none = list(&[("CLEF_HSA_LIBRARY", "/none")])?;
+    if !none.contains("HSA: `/none` cannot be loaded") {
+        return Err(none);
+    }
+    let failing = list(&[("CLEF_HSA_LIBRARY", &library), ("CLEF_HSA_MOCK_FAIL", "hsa_iterate_agents")])?;
+    if !failing.contains("HSA: hsa_iterate_agents returned 0x1000 (HSA_STATUS_ERROR)") {
+        return Err(failing);
+    }
+    // The library of this machine, whatever it has.
+    list(&[]).map(|_| ())
 }
