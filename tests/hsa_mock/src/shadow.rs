@@ -168,19 +168,22 @@ impl Shadow {
     fn look(&mut self, start: usize) -> bool {
         // SAFETY: as above.
         let host = unsafe { host(start, 0..self.bytes) };
-        let mut any = false;
-        for n in 0..self.bytes {
-            if host[n] != self.seen[n] {
-                any = true;
-                (self.truth[n], self.seen[n]) = (host[n], host[n]);
-                if let Some(gpu) = self.holder(n) {
-                    race(&format!(
-                        "the host writes byte {n} of a buffer of which GPU {gpu} holds an unpublished write"
-                    ));
-                }
+        let copies = self.truth.iter_mut().zip(&mut self.seen);
+        let mut written = Vec::new();
+        for (n, (host, (truth, seen))) in host.iter().zip(copies).enumerate() {
+            if host != seen {
+                (*truth, *seen) = (*host, *host);
+                written.push(n);
             }
         }
-        any
+        for &n in &written {
+            if let Some(gpu) = self.holder(n) {
+                race(&format!(
+                    "the host writes byte {n} of a buffer of which GPU {gpu} holds an unpublished write"
+                ));
+            }
+        }
+        !written.is_empty()
     }
 
     /// The GPU that has written a byte and not passed it on to memory.
