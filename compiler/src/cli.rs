@@ -40,6 +40,8 @@ enum Command {
     Explain { code: String },
     /// Show the tools found, and what is missing
     Doctor,
+    /// List who can play CPU, GPU and NPU on this machine: devices, drivers, memory
+    Agents,
 }
 
 #[derive(Args)]
@@ -87,6 +89,9 @@ pub struct CodeOptions {
     /// Insert no synchronisation: for tests that show what it is needed for
     #[arg(long, hide = true)]
     pub no_fences: bool,
+    /// Build with the mutant of the fence plan that has this number in the output of `audit`: for tests
+    #[arg(long, hide = true)]
+    pub mutant: Option<usize>,
     /// Show how long each stage took
     #[arg(long)]
     pub time_passes: bool,
@@ -214,6 +219,7 @@ pub fn main() -> u8 {
         Command::Psg(args) => commands::psg::run(&args),
         Command::Explain { code } => commands::explain::run(&code),
         Command::Doctor => commands::doctor::run(),
+        Command::Agents => commands::agents::run(),
     }
 }
 

@@ -30,22 +30,42 @@ pub fn audit_skeleton(skeleton: &Skeleton, plan: &FencePlan) -> Vec<Mutant> {
 }
 
 fn mutants(plan: &FencePlan, check: impl Fn(&FencePlan) -> Option<certify::Rejection>) -> Vec<Mutant> {
-    let mut out = Vec::new();
-    for element in 0..plan.elements.len() {
-        let caught = check(&without(plan, element as u32));
-        out.push(Mutant { element: element as u32, narrowed: false, caught });
-        let mut narrower = plan.clone();
-        match &mut narrower.elements[element].kind {
-            ElementKind::Release { scope, .. } | ElementKind::Acquire { scope, .. }
-                if *scope == Scope::System =>
-            {
-                *scope = Scope::Agent;
-            }
-            _ => continue,
-        }
-        out.push(Mutant { element: element as u32, narrowed: true, caught: check(&narrower) });
+    changes(plan)
+        .map(|(element, narrowed)| {
+            let caught = check(&changed(plan, element, narrowed));
+            Mutant { element, narrowed, caught }
+        })
+        .collect()
+}
+
+/// Every change that is made: the element, and whether its scope is narrowed.
+fn changes(plan: &FencePlan) -> impl Iterator<Item = (u32, bool)> {
+    plan.elements.iter().enumerate().flat_map(|(n, element)| {
+        let wide = matches!(
+            element.kind,
+            ElementKind::Release { scope: Scope::System, .. }
+                | ElementKind::Acquire { scope: Scope::System, .. }
+        );
+        [Some((n as u32, false)), wide.then_some((n as u32, true))].into_iter().flatten()
+    })
+}
+
+fn changed(plan: &FencePlan, element: u32, narrowed: bool) -> FencePlan {
+    if !narrowed {
+        return without(plan, element);
     }
-    out
+    let mut narrower = plan.clone();
+    if let ElementKind::Release { scope, .. } | ElementKind::Acquire { scope, .. } =
+        &mut narrower.elements[element as usize].kind
+    {
+        *scope = Scope::Agent;
+    }
+    narrower
+}
+
+/// The plan of one mutant, numbered as [`audit`] lists them: for tests that run it.
+pub fn mutant(plan: &FencePlan, number: usize) -> Option<FencePlan> {
+    changes(plan).nth(number).map(|(element, narrowed)| changed(plan, element, narrowed))
 }
 
 /// The plan with one element less.

@@ -232,6 +232,34 @@ pub struct Format {
     pub reserved: u8,
 }
 
+/// A kernel as agents with the instruction set `clef-host` take it: called with the address of its arguments.
+pub type HostFunction = unsafe extern "C" fn(kernarg: *const u8);
+
+pub const HOST_CODE: &[u8; 8] = b"CLEFHOST";
+
+/// The "code object" of the instruction set `clef-host`: a table of functions of this process. Agents that have it are
+/// those of the testing library; a real GPU's code object is an ELF file.
+#[repr(C)]
+pub struct HostCode {
+    pub magic: [u8; 8],
+    /// 1.
+    pub version: u32,
+    pub count: u32,
+    pub entries: *const HostEntry,
+}
+
+/// A kernel in [`HostCode`]. Parameter `n` is an [`Arg`] at byte `first + 16 * n` of the arguments.
+#[repr(C)]
+pub struct HostEntry {
+    pub name: *const c_char,
+    pub entry: HostFunction,
+    pub kernarg_bytes: u32,
+    pub first: u32,
+    pub params: *const Param,
+    pub n_params: u32,
+    pub reserved: u32,
+}
+
 //
 // Symbols of the compiled program that the runtime reads where they exist:
 //   const char* const clef_files[]; const uint32_t clef_n_files;   names for Status::file

@@ -7,6 +7,7 @@
 
 use crate::abi::Loc;
 use crate::agents::{self, Backing, lane};
+use crate::hsa::memory;
 use crate::stop;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,7 @@ enum Memory {
     /// Mapped at this address with this length (which may be more than the buffer's).
     Mapped(usize, usize),
     Vulkan(crate::vulkan::Allocation),
+    Hsa(memory::Block),
 }
 
 /// One allocation.
@@ -98,6 +100,13 @@ fn free(buffer: Buffer) {
         Memory::Mapped(start, bytes) => unsafe {
             libc::munmap(start as *mut libc::c_void, bytes);
         },
+        Memory::Hsa(block) => {
+            if let Backing::Hsa(machine) = agents::backing()
+                && let Err(why) = memory::free(machine, block)
+            {
+                stop::fatal(format_args!("a buffer could not be freed: {why}"));
+            }
+        }
         Memory::Vulkan(allocation) => {
             if let Backing::Vulkan(vulkan) = agents::backing() {
                 vulkan.free(allocation);
@@ -127,18 +136,17 @@ fn map(bytes: usize) -> Option<(usize, Memory)> {
     Some((first, Memory::Mapped(base, length)))
 }
 
-/// Allocates unified memory, zeroed and aligned to pages. `agents` and `hint` as in [`crate::abi`]; the embedded
-/// routes have one kind of memory that suits all.
+/// Bits of `agents` and values of `hint`, see [`crate::abi`].
+const FOR_NPU: u32 = 2;
+const PREFER_GPU: u32 = 1;
+
+/// Allocates unified memory, zeroed and aligned to pages. `agents` and `hint` as in [`crate::abi`]; only the HSA route
+/// has several kinds of memory.
 ///
 /// # Safety
 /// `loc` is null or a place.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn clef_alloc_unified(
-    bytes: i64,
-    _agents: u32,
-    _hint: u32,
-    loc: *const Loc,
-) -> *mut u8 {
+pub unsafe extern "C" fn clef_alloc_unified(bytes: i64, agents: u32, hint: u32, loc: *const Loc) -> *mut u8 {
     let Ok(size) = usize::try_from(bytes) else { stop::clef_panic_length(bytes, loc) };
     let backing = agents::backing();
     let done = table().collect();
@@ -150,6 +158,16 @@ pub unsafe extern "C" fn clef_alloc_unified(
                 stop::stop_at(loc, format_args!("a buffer of {bytes} bytes could not be allocated: {why}"))
             }
         },
+        Backing::Hsa(machine) => {
+            let npu = agents & FOR_NPU != 0 && machine.npu.is_some();
+            match memory::allocate(machine, size, npu, hint == PREFER_GPU) {
+                Ok(block) => (block.start, block.start as u64, Memory::Hsa(block)),
+                Err(why) => stop::stop_at(
+                    loc,
+                    format_args!("a buffer of {bytes} bytes could not be allocated: {why}"),
+                ),
+            }
+        }
         Backing::Host | Backing::Adversarial => match map(size) {
             Some((start, memory)) => (start, start as u64, memory),
             None => {

@@ -12,8 +12,12 @@ pub mod agents;
 pub mod buffers;
 #[cfg(feature = "agents")]
 pub mod futex;
+#[cfg(feature = "discover")]
+pub mod hsa;
 #[cfg(feature = "agents")]
 pub mod intrinsics;
+#[cfg(feature = "discover")]
+pub mod listing;
 #[cfg(feature = "agents")]
 pub mod memory;
 #[cfg(feature = "agents")]

@@ -163,7 +163,9 @@ fn a_host_panic_writes_what_was_printed() {
 
 #[test]
 fn forced_agents_that_are_not_there_are_an_error() {
-    for (value, part) in [("hsa", "no HSA route"), ("sun", "CLEF_AGENTS is `sun`")] {
+    for (value, part) in
+        [("hsa", "CLEF_AGENTS=hsa asks for AMD agents through HSA, but"), ("sun", "CLEF_AGENTS is `sun`")]
+    {
         scenario("forced", &[("CLEF_AGENTS", value)], || {
             ints(1);
         })

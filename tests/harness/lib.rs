@@ -21,6 +21,12 @@ pub fn clefc() -> PathBuf {
     std::env::var_os("CLEFC").map_or_else(|| root().join("target/release/clefc"), PathBuf::from)
 }
 
+/// The stand-in for ROCr's library that tests load (`tests/hsa_mock`): cargo builds it beside the test programs.
+pub fn hsa_mock() -> PathBuf {
+    let here = std::env::current_exe().unwrap_or_default();
+    here.with_file_name("libhsa_runtime64.so")
+}
+
 /// Whether golden files are to be rewritten.
 pub fn blessing() -> bool {
     std::env::var_os("CLEFC_BLESS").is_some_and(|v| v == "1")

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const EXAMPLE: &str = "examples/ternary_inference";
+pub const EXAMPLE: &str = "examples/ternary_inference";
 
 /// Adversarial seeds in an ordinary run; `CLEF_TEST_SEEDS` asks for more.
 fn seeds() -> u64 {
@@ -31,13 +31,14 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-struct Inputs {
-    folder: Scratch,
-    tokens: PathBuf,
-    weights: PathBuf,
+/// Made-up weights and tokens for the example.
+pub struct Inputs {
+    pub folder: Scratch,
+    pub tokens: PathBuf,
+    pub weights: PathBuf,
 }
 
-fn inputs() -> Result<Inputs, String> {
+pub fn inputs() -> Result<Inputs, String> {
     let folder = Scratch::new();
     let script = root().join(EXAMPLE).join("generate.py");
     let done = run(Command::new(python()).arg(script).arg(&folder.0), "")?;

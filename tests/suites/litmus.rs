@@ -57,14 +57,15 @@ let main argv =
 ";
 
 pub fn trials() -> Vec<Trial> {
+    lines().into_iter().map(|(name, line)| trial(format!("litmus/{name}"), move || test(&line))).collect()
+}
+
+/// All litmus lines, with their names.
+pub fn lines() -> Vec<(String, String)> {
     let text = fs::read_to_string(root().join("tests/litmus/classics.litmus")).unwrap_or_default();
     text.lines()
         .filter(|l| !l.starts_with('#') && !l.trim().is_empty())
-        .map(|line| {
-            let line = line.to_owned();
-            let name = line.split('|').next().unwrap_or_default().trim().to_owned();
-            trial(format!("litmus/{name}"), move || test(&line))
-        })
+        .map(|line| (line.split('|').next().unwrap_or_default().trim().to_owned(), line.to_owned()))
         .collect()
 }
 
@@ -110,8 +111,8 @@ fn test(line: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The Clef program of a litmus line.
-fn expand(program: &str) -> Result<String, String> {
+/// The Clef program of a litmus line's middle part.
+pub fn expand(program: &str) -> Result<String, String> {
     let mut out = String::from(HEAD);
     let mut depth = 1;
     let mut value = 0;

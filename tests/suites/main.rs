@@ -4,6 +4,7 @@ mod bad_input;
 mod diagnostics;
 mod docs;
 mod example;
+mod hsa;
 mod litmus;
 mod programs;
 mod snapshots;
@@ -29,6 +30,7 @@ fn main() {
     trials.extend(docs::trials());
     trials.extend(litmus::trials());
     trials.extend(example::trials());
+    trials.extend(hsa::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 

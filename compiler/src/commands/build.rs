@@ -9,6 +9,7 @@ use crate::render;
 use crate::stages::{self, Timings};
 use clef_frontend::codes;
 use clef_frontend::diagnostic::Diagnostic;
+use clef_psg::audit;
 use clef_psg::job::{Answer, Job, Options, Refused, Route, RoutePlan, Want};
 use clef_psg::plan::NodeSync;
 use clef_psg::rc;
@@ -132,6 +133,11 @@ fn plans(
                 return Err(crate::output::ERRORS);
             }
         }
+        let plan = match code.mutant {
+            Some(number) => audit::mutant(&plan, number)
+                .ok_or_else(|| bug(stages::Bug(format!("the plan has no mutant {number}"))))?,
+            None => plan,
+        };
         let sync = if code.no_fences { NodeSync::default() } else { plan.node_sync() };
         plans.push(RoutePlan { route, sync, plan });
     }

@@ -1,5 +1,6 @@
-//! `clefc doctor`: what this machine has for the compiler, and how to get what is missing.
+//! `clefc doctor`: what this machine has for the compiler and its programs, and how to get what is missing.
 
+use super::agents;
 use crate::backend;
 use crate::output;
 use std::fmt::Write as _;
@@ -85,6 +86,10 @@ pub fn run() -> u8 {
                 }
             }
         }
+    }
+    text.push_str("Agents (`clefc agents` lists only these):\n");
+    for line in agents::text().lines() {
+        let _ = writeln!(text, "  {line}");
     }
     match output::stdout(text.as_bytes()) {
         Ok(()) if !missing => 0,

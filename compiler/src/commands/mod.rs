@@ -1,5 +1,6 @@
 //! One file per command. Each returns the process's exit code.
 
+pub mod agents;
 pub mod audit;
 pub mod build;
 pub mod check;

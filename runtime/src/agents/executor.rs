@@ -4,22 +4,25 @@
 //! packets run the kernel's host form (whose loops are shared with the worker pool). The host's memory is coherent, so
 //! acquire is the load of the header, release the store to the completion signal.
 
-use super::stopped;
 use super::table::{self, HsaApi, Packet, QueueHead, Role, Signal};
-use crate::abi::{Arg, Dispatch};
+use super::{host_code, lane};
+use crate::abi::Dispatch;
 use crate::futex::{self, Spin};
-use crate::{start, stop, trace};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use crate::hsa::code::Code;
+use std::alloc::Layout;
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU32, Ordering};
 
 pub static API: HsaApi = HsaApi {
     name: "host executor",
     queue_create,
+    write_index,
+    ring,
     signal_create,
-    signal_load,
+    signal_peek,
     signal_store,
     signal_wait_below,
+    kernarg,
+    code,
 };
 
 /// Microseconds that an agent's thread looks at its doorbell, and a waiter at a signal, before it sleeps.
@@ -32,7 +35,11 @@ struct HostSignal {
     sleepers: AtomicU32,
 }
 
-fn signal_create(initial: i64) -> Signal {
+fn signal_create(initial: i64) -> Result<Signal, String> {
+    Ok(new_signal(initial))
+}
+
+fn new_signal(initial: i64) -> Signal {
     let signal = Box::new(HostSignal {
         value: AtomicI64::new(initial),
         changes: AtomicU32::new(0),
@@ -46,7 +53,7 @@ fn resolve(signal: Signal) -> &'static HostSignal {
     unsafe { &*(signal.0 as *const HostSignal) }
 }
 
-fn signal_load(signal: Signal) -> i64 {
+fn signal_peek(signal: Signal) -> i64 {
     resolve(signal).value.load(Ordering::Acquire)
 }
 
@@ -91,7 +98,8 @@ fn signal_wait_below(signal: Signal, than: i64, nanoseconds: u64) -> i64 {
     wait_until(resolve(signal), nanoseconds, |value| value < than)
 }
 
-fn queue_create(role: Role, size: u32) -> Result<&'static QueueHead, String> {
+fn queue_create(role: Role) -> Result<&'static QueueHead, String> {
+    let size = lane::RING;
     let packets: Vec<Packet> = (0..size)
         .map(|_| Packet {
             header: AtomicU16::new(table::INVALID),
@@ -107,31 +115,46 @@ fn queue_create(role: Role, size: u32) -> Result<&'static QueueHead, String> {
         kind: 1,
         features: 1,
         base: Box::leak(packets.into_boxed_slice()).as_mut_ptr(),
-        doorbell: signal_create(-1),
+        doorbell: new_signal(-1),
         size,
         reserved: 0,
         id: 0,
-        write_index: AtomicU64::new(0),
-        read_index: AtomicU64::new(0),
     }));
     let name = format!("clef-{role}").to_lowercase().replace(' ', "-");
-    let started =
-        std::thread::Builder::new().name(name).stack_size(8 << 20).spawn(move || serve(queue, role));
+    let started = std::thread::Builder::new().name(name).stack_size(8 << 20).spawn(move || serve(queue));
     started.map_err(|e| format!("no thread could be started for the {role}: {e}"))?;
     Ok(queue)
 }
 
-/// A test's wish: each kernel on an agent's thread takes so much longer.
-fn test_delay() -> Duration {
-    static DELAY: OnceLock<Duration> = OnceLock::new();
-    *DELAY.get_or_init(|| {
-        let micros = start::variable_text(c"CLEF_TEST_DELAY_US").and_then(|t| t.parse().ok()).unwrap_or(0);
-        Duration::from_micros(micros)
+/// The thread looks at headers, not at the index.
+fn write_index(_: &QueueHead, _: u64) {}
+
+fn ring(queue: &QueueHead, newest: u64, _: bool, _: bool) {
+    let doorbell = resolve(queue.doorbell);
+    doorbell.value.store(newest as i64, Ordering::SeqCst);
+    notify(doorbell);
+}
+
+fn kernarg(_: Role, bytes: usize) -> Result<*mut u8, String> {
+    let layout = Layout::from_size_align(bytes.max(64), 64).map_err(|e| e.to_string())?;
+    // SAFETY: the size is not zero.
+    let block = unsafe { std::alloc::alloc_zeroed(layout) };
+    if block.is_null() { Err("out of memory".into()) } else { Ok(block) }
+}
+
+fn code(_: Role, dispatch: &'static Dispatch) -> Result<Code, String> {
+    // SAFETY: descriptors are static and well-formed.
+    let n = unsafe { (*dispatch.kernel).n_params as usize };
+    Ok(Code {
+        object: host_code::run as *const () as u64,
+        kernarg_bytes: host_code::bytes(n) as u32,
+        group_bytes: 0,
+        private_bytes: 0,
     })
 }
 
 /// The life of a queue's thread.
-fn serve(queue: &'static QueueHead, role: Role) {
+fn serve(queue: &'static QueueHead) {
     let doorbell = resolve(queue.doorbell);
     let mut read = 0_u64;
     loop {
@@ -153,36 +176,22 @@ fn serve(queue: &'static QueueHead, role: Role) {
                     }
                 }
             } else {
-                run_kernel(&(*packet).body.kernel, role);
+                run_kernel(&(*packet).body.kernel);
             }
             (*packet).completion
         };
         header.store(table::INVALID, Ordering::Release);
         read += 1;
-        queue.read_index.store(read, Ordering::Release);
         let completion = resolve(completion);
         completion.value.fetch_sub(1, Ordering::SeqCst);
         notify(completion);
     }
 }
 
-unsafe fn run_kernel(body: &table::KernelBody, role: Role) {
-    // SAFETY: the object is the static descriptor of a dispatch, see `lane`.
-    let dispatch = unsafe { &*(body.object as *const Dispatch) };
-    // SAFETY: descriptors are static.
-    let kernel = unsafe { &*dispatch.kernel };
-    let Some(run) = kernel.host else { return };
-    let begun = Instant::now();
-    let context = std::ptr::from_ref(dispatch) as usize;
-    let before = stop::set_handler(Some((stopped::stop_agent, context)));
-    // SAFETY: the arguments were resolved for this kernel and live until completion.
-    unsafe { run(body.kernarg as *const Arg) };
-    stop::set_handler(before);
-    let delay = test_delay();
-    if !delay.is_zero() {
-        std::thread::sleep(delay);
-    }
-    if trace::enabled() {
-        trace::interval(&role.to_string(), &stopped::kernel_name(kernel), begun, &dispatch.loc);
+unsafe fn run_kernel(body: &table::KernelBody) {
+    // SAFETY: `code` made the object, and the arguments live until completion.
+    unsafe {
+        let run: crate::abi::HostFunction = std::mem::transmute(body.object as usize);
+        run(body.kernarg as *const u8);
     }
 }

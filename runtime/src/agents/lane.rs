@@ -4,51 +4,79 @@
 //! Every packet has its slot's signal as completion signal (1 while pending, 0 when done), so a wait, a barrier-and
 //! packet of another lane and the reuse of a slot all look at the same word. A slot whose signal a barrier-and packet
 //! elsewhere still names is not used again before that packet is done.
+//!
+//! Whether something has ended is looked up without acquire; only a wait of the program (and the reuse of a slot)
+//! acquires, so that nothing but the fence plan makes an agent's writes visible to the host.
 
 use super::table::{self, HsaApi, QueueHead, Role, Signal};
-use super::{Backing, backing, executor, params, resolve, route, stopped};
-use crate::abi::{Arg, Dispatch, FLAG_BARRIER_BEFORE, FLAG_BARRIER_BEHIND, Loc, Phase};
+use super::{Backing, backing, executor, host_code, params, resolve, route, stopped};
+use crate::abi::{Arg, Dispatch, FLAG_BARRIER_BEFORE, FLAG_BARRIER_BEHIND, FLAG_CLEAN_HSA, Loc, Phase};
 use crate::stop::stop_at;
 use crate::vulkan::{Launch, PhaseLaunch, Vulkan};
-use crate::{buffers, trace};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::{buffers, hsa, trace};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// GPU devices, and queues of each, that a program can name.
 const DEVICES: usize = 4;
-const QUEUES: usize = 8;
+pub const QUEUES: usize = 8;
 /// Lane 0 is the NPU's.
 pub const LANES: usize = 1 + DEVICES * QUEUES;
 
 /// Slots of a ring.
-const RING: u32 = 256;
+pub const RING: u32 = 1024;
+
+/// Bytes of a slot's block for kernel arguments; kernels with more get one of their own.
+const KERNARG: usize = 256;
 
 /// How long a waiter sleeps before it looks whether a kernel has stopped.
 const SLICE: u64 = 5_000_000;
 
-static API: &HsaApi = &executor::API;
-
 /// A slot of a lane's ring.
 struct Slot {
-    signal: Signal,
+    /// Made with the slot's first packet; 0: not yet.
+    signal: AtomicU64,
     /// Index + 1 of the packet that has the signal; 0: none yet.
     owner: AtomicU64,
+    /// The dispatch whose packet it is; null for a barrier-and packet.
+    dispatch: AtomicPtr<Dispatch>,
+}
+
+impl Slot {
+    fn signal(&self) -> Signal {
+        Signal(self.signal.load(Ordering::Acquire))
+    }
 }
 
 struct Lane {
+    api: &'static HsaApi,
+    role: Role,
     queue: &'static QueueHead,
     slots: Vec<Slot>,
     producer: Mutex<Producer>,
+    /// Index + 1 of the newest packet written, and of the newest that the doorbell told of.
+    newest: AtomicU64,
+    rung: AtomicU64,
+    /// The next doorbell has the host's cache cleaned.
+    clean: AtomicBool,
 }
 
 struct Producer {
     next: u64,
-    /// Arguments of the packet in each slot.
-    kernargs: Vec<Vec<Arg>>,
+    /// A slot's block for arguments, and how long it is.
+    kernargs: Vec<(*mut u8, usize)>,
+    /// The arguments of the newest dispatch, resolved.
+    args: Vec<Arg>,
     /// The barrier-and packet (lane, index) that names each slot's signal.
     pins: Vec<Option<(usize, u64)>>,
 }
+
+// SAFETY: the blocks are the lane's, and used under its lock until the packet is published.
+unsafe impl Send for Producer {}
+
+/// Open batches, see [`clef_batch_begin`].
+static BATCHES: AtomicU32 = AtomicU32::new(0);
 
 static LANES_OF_ALL: [OnceLock<Lane>; LANES] = [const { OnceLock::new() }; LANES];
 
@@ -81,6 +109,25 @@ pub fn role(number: usize) -> Role {
     }
 }
 
+/// The lane of a role.
+pub fn of_role(role: Role) -> usize {
+    match role {
+        Role::Npu => 0,
+        Role::Gpu { device, queue } => 1 + usize::from(device) * QUEUES + usize::from(queue),
+    }
+}
+
+/// Who is behind a lane of packets.
+fn api(role: Role) -> &'static HsaApi {
+    match (backing(), role) {
+        (Backing::Hsa(machine), Role::Npu) if machine.npu.is_none() => &executor::API,
+        // A machine may have an NPU that runs the program's kernels, and no GPU that does.
+        (Backing::Hsa(machine), Role::Gpu { .. }) if machine.gpus.is_empty() => &executor::API,
+        (Backing::Hsa(_), _) => &hsa::queue::API,
+        _ => &executor::API,
+    }
+}
+
 /// The Vulkan agent, if it plays this lane, with its queue.
 fn vulkan(number: usize) -> Option<(&'static Vulkan, usize)> {
     match backing() {
@@ -101,17 +148,26 @@ fn lane(number: usize) -> Result<&'static Lane, String> {
 
 impl Lane {
     fn new(role: Role) -> Result<Self, String> {
-        let queue = (API.queue_create)(role, RING)?;
-        let slot = || Slot { signal: (API.signal_create)(0), owner: AtomicU64::new(0) };
-        let size = RING as usize;
+        let api = api(role);
+        let queue = (api.queue_create)(role)?;
+        let size = queue.size as usize;
+        let block = (api.kernarg)(role, KERNARG * size)?;
+        let slot =
+            || Slot { signal: AtomicU64::new(0), owner: AtomicU64::new(0), dispatch: AtomicPtr::default() };
         Ok(Self {
+            api,
+            role,
             queue,
             slots: std::iter::repeat_with(slot).take(size).collect(),
             producer: Mutex::new(Producer {
                 next: 0,
-                kernargs: vec![Vec::new(); size],
+                kernargs: (0..size).map(|n| (block.wrapping_add(n * KERNARG), KERNARG)).collect(),
+                args: Vec::new(),
                 pins: vec![None; size],
             }),
+            newest: AtomicU64::new(0),
+            rung: AtomicU64::new(0),
+            clean: AtomicBool::new(false),
         })
     }
 
@@ -119,57 +175,121 @@ impl Lane {
         self.producer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The queue's size is a power of two.
+    fn at(&self, index: u64) -> usize {
+        (index & (self.slots.len() as u64 - 1)) as usize
+    }
+
     fn slot(&self, index: u64) -> &Slot {
-        &self.slots[(index % u64::from(RING)) as usize]
+        &self.slots[self.at(index)]
     }
 
     /// Whether the packet with this sequence number (index + 1) has ended.
     fn done(&self, sequence: u64) -> bool {
         let slot = self.slot(sequence - 1);
         // A slot has a newer owner only after the older packet's end.
-        slot.owner.load(Ordering::Acquire) > sequence || (API.signal_load)(slot.signal) < 1
+        slot.owner.load(Ordering::Acquire) > sequence || (self.api.signal_peek)(slot.signal()) < 1
     }
 
+    /// Waits with acquire.
     fn wait(&self, sequence: u64) {
-        while !self.done(sequence) {
-            (API.signal_wait_below)(self.slot(sequence - 1).signal, 1, SLICE);
+        self.ring();
+        let slot = self.slot(sequence - 1);
+        while slot.owner.load(Ordering::Acquire) <= sequence
+            && (self.api.signal_wait_below)(slot.signal(), 1, SLICE) >= 1
+        {
             stopped::check();
         }
     }
 
     /// Takes the next slot, behind its last packet and the barriers that name it.
-    fn claim(&self, producer: &mut Producer) -> u64 {
+    fn claim(&self, producer: &mut Producer) -> Result<u64, String> {
         let index = producer.next;
-        let at = (index % u64::from(RING)) as usize;
+        let at = self.at(index);
         let slot = &self.slots[at];
         let old = slot.owner.load(Ordering::Acquire);
         if old > 0 {
             self.wait(old);
+        } else {
+            slot.signal.store((self.api.signal_create)(1)?.0, Ordering::Release);
         }
         let pin = producer.pins[at].take();
         if let Some((lane, barrier)) = pin.and_then(|(other, at)| Some((LANES_OF_ALL[other].get()?, at))) {
             lane.wait(barrier + 1);
         }
         // The signal first: whoever sees the new owner must not see the old packet's zero.
-        (API.signal_store)(slot.signal, 1);
+        (self.api.signal_store)(slot.signal(), 1);
         slot.owner.store(index + 1, Ordering::Release);
         producer.next = index + 1;
-        index
+        Ok(index)
     }
 
-    /// Writes a packet, header last, and rings.
+    /// The packet in a slot. An NPU's packets have the same size.
+    fn packet<T>(&self, index: u64) -> *mut T {
+        const { assert!(size_of::<T>() == 64) };
+        // SAFETY: the index is inside the ring.
+        unsafe { self.queue.base.add(self.at(index)).cast() }
+    }
+
+    /// Writes a packet, header last.
     fn publish(&self, index: u64, header: u16, setup: u16, body: table::Body) {
+        (self.api.write_index)(self.queue, index + 1);
+        let packet = self.packet::<table::Packet>(index);
         // SAFETY: the slot is this producer's until the header is stored.
         unsafe {
-            let packet = self.queue.base.add((index % u64::from(RING)) as usize);
             (&raw mut (*packet).setup).write(setup);
             (&raw mut (*packet).body).write(body);
-            (&raw mut (*packet).completion).write(self.slot(index).signal);
-            self.queue.write_index.store(index + 1, Ordering::Relaxed);
+            (&raw mut (*packet).reserved).write(0);
+            (&raw mut (*packet).completion).write(self.slot(index).signal());
             (*packet).header.store(header, Ordering::Release);
         }
-        (API.signal_store)(self.queue.doorbell, index as i64);
+        self.newest.store(index + 1, Ordering::Release);
     }
+
+    /// Rings, unless a batch is open.
+    fn announce(&self) {
+        if BATCHES.load(Ordering::Relaxed) == 0 {
+            self.ring();
+        }
+    }
+
+    /// Tells the agent of what is written and not told yet.
+    fn ring(&self) {
+        let newest = self.newest.load(Ordering::Acquire);
+        if self.rung.fetch_max(newest, Ordering::Relaxed) < newest {
+            let clean = self.clean.swap(false, Ordering::Relaxed);
+            (self.api.ring)(self.queue, newest - 1, self.role == Role::Npu, clean);
+        }
+    }
+}
+
+/// Begins a batch: until its end, packets are written and the doorbells stay silent, unless somebody waits. The agents
+/// may start late, so this is for runs of dispatches with nothing between them.
+#[unsafe(no_mangle)]
+pub extern "C" fn clef_batch_begin() {
+    BATCHES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Ends a batch: one doorbell for each queue that has new packets.
+#[unsafe(no_mangle)]
+pub extern "C" fn clef_batch_end() {
+    if BATCHES.fetch_sub(1, Ordering::Relaxed) == 1 {
+        for lane in LANES_OF_ALL.iter().filter_map(OnceLock::get) {
+            lane.ring();
+        }
+    }
+}
+
+/// The oldest dispatch of a lane that has not ended.
+pub fn oldest(number: usize) -> Option<&'static Dispatch> {
+    let lane = LANES_OF_ALL.get(number)?.get()?;
+    let newest = lane.newest.load(Ordering::Acquire);
+    let first = newest.saturating_sub(lane.slots.len() as u64);
+    let pending = (first..newest).filter(|index| !lane.done(index + 1));
+    // SAFETY: slots hold static descriptors, or null.
+    pending
+        .into_iter()
+        .find_map(|index| unsafe { lane.slot(index).dispatch.load(Ordering::Acquire).as_ref() })
 }
 
 /// Queues a kernel for its agent.
@@ -228,42 +348,135 @@ unsafe fn submit_packets(
         super::no_host_form(dispatch);
     }
     let lane = lane(number)?;
+    let code = (lane.api.code)(lane.role, dispatch)?;
     let mut producer = lane.producer();
+    order(lane, number, &mut producer, dispatch)?;
+    let index = lane.claim(&mut producer)?;
+    let at = lane.at(index);
+    lane.slots[at].dispatch.store(std::ptr::from_ref(dispatch).cast_mut(), Ordering::Release);
+    let mut list = std::mem::take(&mut producer.args);
+    // SAFETY: the caller's promise.
+    let params = unsafe {
+        let params = params(kernel);
+        let mut table = buffers::table();
+        resolve(&mut table, dispatch, params, args, false, &mut list);
+        note_uses(&mut table, dispatch, args, number, index + 1);
+        params
+    };
+    // An NPU's packet also lists its buffers.
+    let bytes = (code.kernarg_bytes as usize).max(host_code::bytes(list.len()));
+    let needed = if lane.npu_packets() { bytes + 16 * list.len() } else { bytes };
+    if producer.kernargs[at].1 < needed {
+        producer.kernargs[at] = ((lane.api.kernarg)(lane.role, needed)?, needed);
+    }
+    let kernarg = producer.kernargs[at].0;
+    // SAFETY: the block is long enough, and the agent is done with it.
+    unsafe { host_code::write(kernarg, dispatch, &list) };
+    if dispatch.flags & FLAG_CLEAN_HSA != 0 {
+        lane.clean.store(true, Ordering::Relaxed);
+    }
+    if lane.npu_packets() {
+        // SAFETY: as above.
+        unsafe { lane.publish_npu(index, code.object, (kernarg, bytes), params, &list) };
+    } else {
+        let body = table::KernelBody {
+            workgroup: [1; 3],
+            reserved: 0,
+            grid: [1; 3],
+            private_bytes: code.private_bytes,
+            group_bytes: code.group_bytes,
+            object: code.object,
+            kernarg: kernarg as u64,
+        };
+        let header = if dispatch.header == 0 {
+            table::header(table::KERNEL_DISPATCH, table::SCOPE_NONE, table::SCOPE_NONE)
+        } else {
+            dispatch.header
+        };
+        lane.publish(index, header, 1, table::Body { kernel: body });
+    }
+    producer.args = list;
+    lane.announce();
+    Ok(index + 1)
+}
+
+/// Puts the dispatch behind those of other lanes that it must follow: by barrier-and packets, or, where the queue has
+/// none or the other lane's signals mean nothing to it, by waiting here.
+fn order(lane: &Lane, number: usize, producer: &mut Producer, dispatch: &Dispatch) -> Result<(), String> {
     let mut follow: Vec<(usize, u64)> =
         after(dispatch, number).filter(|&(other, sequence)| !is_done(other, sequence)).collect();
     follow.dedup();
+    let foreign = |&(other, _): &(usize, u64)| {
+        lane.npu_packets() || LANES_OF_ALL[other].get().is_none_or(|o| !std::ptr::eq(o.api, lane.api))
+    };
+    for &(other, sequence) in follow.iter().filter(|f| foreign(f)) {
+        wait(other, sequence, &dispatch.loc);
+    }
+    follow.retain(|f| !foreign(f));
     for some in follow.chunks(table::DEPENDENCIES) {
-        let index = lane.claim(&mut producer);
+        let index = lane.claim(producer)?;
+        lane.slot(index).dispatch.store(std::ptr::null_mut(), Ordering::Release);
         let mut dependencies = [Signal(0); table::DEPENDENCIES];
         for (dependency, &(other, sequence)) in dependencies.iter_mut().zip(some) {
             let Some(other) = LANES_OF_ALL[other].get() else { continue };
-            *dependency = other.slot(sequence - 1).signal;
-            other.producer().pins[((sequence - 1) % u64::from(RING)) as usize] = Some((number, index));
+            // What is waited for must not be held back by a batch.
+            other.ring();
+            *dependency = other.slot(sequence - 1).signal();
+            other.producer().pins[other.at(sequence - 1)] = Some((number, index));
         }
         let body = table::Body { barrier: table::BarrierBody { reserved: 0, dependencies } };
         lane.publish(index, table::BARRIER_HEADER, 0, body);
     }
-    let index = lane.claim(&mut producer);
-    let kernarg = &mut producer.kernargs[(index % u64::from(RING)) as usize];
-    {
-        let mut table = buffers::table();
-        // SAFETY: the caller's promise.
-        unsafe { resolve(&mut table, dispatch, params(kernel), args, false, kernarg) };
-        // SAFETY: as above.
-        unsafe { note_uses(&mut table, dispatch, args, number, index + 1) };
+    Ok(())
+}
+
+impl Lane {
+    /// Whether the queue takes the NPU's own packets.
+    fn npu_packets(&self) -> bool {
+        self.role == Role::Npu && std::ptr::eq(self.api, &raw const hsa::queue::API)
     }
-    let body = table::KernelBody {
-        workgroup: [1; 3],
-        reserved: 0,
-        grid: [1; 3],
-        private_bytes: 0,
-        group_bytes: 0,
-        object: std::ptr::from_ref(dispatch) as u64,
-        kernarg: kernarg.as_ptr() as u64,
-    };
-    let header = if dispatch.header == 0 { table::KERNEL_DISPATCH | 1 << 8 } else { dispatch.header };
-    lane.publish(index, header, 1, table::Body { kernel: body });
-    Ok(index + 1)
+
+    /// Writes an NPU's packet. Instructions: the kernel's arguments; kernel arguments: the buffers' addresses, then
+    /// their sizes.
+    ///
+    /// # Safety
+    /// The block behind `insts` has 16 bytes for each argument behind its end.
+    unsafe fn publish_npu(
+        &self,
+        index: u64,
+        pdi: u64,
+        insts: (*mut u8, usize),
+        params: &[crate::abi::Param],
+        args: &[Arg],
+    ) {
+        (self.api.write_index)(self.queue, index + 1);
+        let packet = self.packet::<table::AiePacket>(index);
+        let buffers = || params.iter().zip(args).filter(|(p, _)| p.kind == 1);
+        let n = buffers().count();
+        // SAFETY: the caller's promise; the slot is this producer's until the header is stored.
+        unsafe {
+            let list = insts.0.add(insts.1).cast::<u64>();
+            for (i, (param, arg)) in buffers().enumerate() {
+                list.add(i).write(arg.value);
+                list.add(n + i).write(arg.len * u64::from(param.size));
+            }
+            (&raw mut (*packet).opcode).write(0);
+            (&raw mut (*packet).count).write(table::AIE_COUNT);
+            (&raw mut (*packet).reserved).write(0);
+            (&raw mut (*packet).completion).write(self.slot(index).signal());
+            (&raw mut (*packet).reserved2).write(0);
+            (&raw mut (*packet).insts_low).write(insts.0 as u64 as u32);
+            (&raw mut (*packet).insts_high).write((insts.0 as u64 >> 32) as u32);
+            (&raw mut (*packet).n_kernargs).write(n as u16);
+            (&raw mut (*packet).reserved3).write(0);
+            (&raw mut (*packet).kernarg).write(if n == 0 { 0 } else { list as u64 });
+            (&raw mut (*packet).insts_bytes).write(insts.1 as u64);
+            (&raw mut (*packet).pdi).write(pdi);
+            (&raw mut (*packet).reserved4).write(0);
+            (*packet).header.store(table::AIE_READY, Ordering::Release);
+        }
+        self.newest.store(index + 1, Ordering::Release);
+    }
 }
 
 /// Remembers on its buffers that a dispatch uses them.
@@ -388,7 +601,7 @@ pub fn wait(number: usize, sequence: u64, loc: *const Loc) {
 
 /// The newest sequence number of a lane of packets. Takes no lock: also asked on the way out after an error.
 fn newest(lane: &Lane) -> u64 {
-    lane.queue.write_index.load(Ordering::Relaxed)
+    lane.newest.load(Ordering::Acquire)
 }
 
 /// Waits for everything.

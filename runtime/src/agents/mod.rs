@@ -1,18 +1,22 @@
 //! Dispatch: who plays the agents, and the functions that compiled code calls.
 //!
 //! - [`table`]: the shapes of HSA behind which agents are; [`executor`]: the embedded implementation on host threads.
+//!   [`crate::hsa`]: the one over ROCr's library. [`host_code`]: kernels as host functions, for both.
 //! - [`lane`]: a queue of the program: writes packets, knows what has ended.
 //! - [`stopped`]: kernels that had to stop.
 //!
 //! Nothing starts before the first dispatch or allocation needs it.
 
 pub mod executor;
+pub mod host_code;
 pub mod lane;
 pub mod stopped;
 pub mod table;
 
 use crate::abi::{After, Arg, Dispatch, Kernel, Loc, Param, ROUTE_HSA, ROUTE_VULKAN};
 use crate::buffers::{self, Table};
+use crate::hsa::discover::Missing;
+use crate::hsa::machine::{self, Machine};
 use crate::vulkan::Vulkan;
 use crate::{adversarial, start, stop, trace};
 use std::sync::OnceLock;
@@ -21,6 +25,8 @@ use std::time::Instant;
 /// Who plays the GPU.
 pub enum Backing {
     Host,
+    /// Agents of a loaded HSA library; the host executor plays those that it lacks.
+    Hsa(&'static Machine),
     Vulkan(Box<Vulkan>),
     /// Nobody in real time: the simulation of incoherent memory.
     Adversarial,
@@ -56,28 +62,53 @@ pub fn route() -> u32 {
 
 fn choose() -> State {
     let forced = start::variable_text(c"CLEF_AGENTS");
-    let name = forced.or_else(stopped::default_agents).unwrap_or("host");
+    let built = stopped::default_agents();
+    let host = State { backing: Backing::Host, route: ROUTE_HSA };
     let simulated = adversarial::seed().is_some();
-    match name {
-        "host" if simulated => State { backing: Backing::Adversarial, route: ROUTE_HSA },
+    match forced.or(built).unwrap_or("host") {
+        "host" | "hsa" if simulated => State { backing: Backing::Adversarial, route: ROUTE_HSA },
         "vulkan" if simulated => State { backing: Backing::Adversarial, route: ROUTE_VULKAN },
-        "host" => State { backing: Backing::Host, route: ROUTE_HSA },
+        "host" if forced.is_some() => host,
+        "host" => found().map_or(host, |machine| State { backing: Backing::Hsa(machine), route: ROUTE_HSA }),
+        "hsa" => match machine::open() {
+            Ok(machine) => State { backing: Backing::Hsa(machine), route: ROUTE_HSA },
+            Err(why) => unavailable(format_args!(
+                "{}, but {}; CLEF_AGENTS=host runs it without",
+                cause(forced, "hsa", "AMD agents through HSA"),
+                why.text()
+            )),
+        },
         "vulkan" => match Vulkan::open() {
             Ok(vulkan) => State { backing: Backing::Vulkan(Box::new(vulkan)), route: ROUTE_VULKAN },
-            Err(why) => {
-                let cause = match forced {
-                    Some(_) => "CLEF_AGENTS=vulkan asks for a GPU through Vulkan",
-                    None => "this program was built for a GPU through Vulkan",
-                };
-                unavailable(format_args!("{cause}, but {why}; CLEF_AGENTS=host runs it without one"))
-            }
+            Err(why) => unavailable(format_args!(
+                "{}, but {why}; CLEF_AGENTS=host runs it without one",
+                cause(forced, "vulkan", "a GPU through Vulkan")
+            )),
         },
-        "hsa" => unavailable(format_args!(
-            "CLEF_AGENTS=hsa: this version has no HSA route; `host` and `vulkan` are there"
-        )),
         other => unavailable(format_args!(
-            "CLEF_AGENTS is `{other}`; it must be `host` (no device needed) or `vulkan`"
+            "CLEF_AGENTS is `{other}`; it must be `host` (no device needed), `hsa` or `vulkan`"
         )),
+    }
+}
+
+fn cause(forced: Option<&str>, name: &str, what: &str) -> String {
+    match forced {
+        Some(_) => format!("CLEF_AGENTS={name} asks for {what}"),
+        None => format!("this program was built for {what}"),
+    }
+}
+
+/// AMD agents, where nobody chose. Only a library that was named is looked at: programs carry no code for real
+/// instruction sets yet, so there is nothing to find in ROCr. One that does not work is reported, and the host plays.
+fn found() -> Option<&'static Machine> {
+    start::variable(c"CLEF_HSA_LIBRARY")?;
+    match machine::open() {
+        Ok(machine) => Some(machine),
+        Err(Missing::Nothing(_)) => None,
+        Err(Missing::Broken(why)) => {
+            crate::output::message(format_args!("clef: {why}; the host plays the agents\n"));
+            None
+        }
     }
 }
 
@@ -91,14 +122,14 @@ fn unavailable(text: std::fmt::Arguments<'_>) -> ! {
 fn finish() {
     match backing() {
         Backing::Adversarial => adversarial::finish(),
-        Backing::Host | Backing::Vulkan(_) => lane::finish(),
+        Backing::Host | Backing::Hsa(_) | Backing::Vulkan(_) => lane::finish(),
     }
     trace::write();
 }
 
 /// The host stops: a kernel that was dispatched before and stopped comes first.
 fn before_stop() {
-    if matches!(backing(), Backing::Host | Backing::Vulkan(_)) {
+    if !matches!(backing(), Backing::Adversarial) {
         lane::settle(std::time::Duration::from_secs(1));
     }
     trace::write();

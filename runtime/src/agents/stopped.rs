@@ -52,7 +52,7 @@ pub fn default_agents() -> Option<&'static str> {
 
 /// Handler of panics on agents' threads: the thread stops for ever, the host reports.
 pub fn stop_agent(dispatch: usize, text: String) -> ! {
-    // SAFETY: set by the executor around a kernel; descriptors are static.
+    // SAFETY: set by `host_code` around a kernel; descriptors are static.
     let dispatch = unsafe { &*(dispatch as *const Dispatch) };
     record(describe(&text, dispatch));
     loop {
@@ -99,6 +99,14 @@ fn describe(text: &str, dispatch: &Dispatch) -> String {
     // SAFETY: descriptors are static.
     let name = kernel_name(unsafe { &*dispatch.kernel });
     format!("{text}\n  in kernel `{name}` on the {agent}, dispatched at {}", Place(&dispatch.loc))
+}
+
+/// Records that a device failed, with the kernel that it ran, as far as that is known.
+pub fn record_failure(dispatch: Option<&Dispatch>, role: super::table::Role, what: &str) {
+    record(match dispatch {
+        Some(dispatch) => describe(&format!("{}: {what}", Place(&dispatch.loc)), dispatch),
+        None => format!("clef: {what} (on the {role})"),
+    });
 }
 
 /// A kernel's name in the source.

@@ -1,9 +1,11 @@
 //! The table behind which agents are: queues of packets and signals, in the shapes of HSA.
 //!
 //! What is above ([`super::lane`]) writes packets and waits for signals through this table only. The host executor
-//! ([`super::executor`]) is one implementation; a loaded `libhsa-runtime64` can be another without a change above.
+//! ([`super::executor`]) is one implementation, a loaded `libhsa-runtime64` ([`crate::hsa`]) the other.
 
-use std::sync::atomic::{AtomicU16, AtomicU64};
+use crate::abi::Dispatch;
+use crate::hsa::code::Code;
+use std::sync::atomic::AtomicU16;
 
 /// Who takes a queue's packets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,8 +35,26 @@ pub const KERNEL_DISPATCH: u16 = 2;
 pub const BARRIER_AND: u16 = 3;
 /// The type's bits.
 pub const TYPE_MASK: u16 = 0xff;
-/// Header of a barrier-and packet without scopes: barrier bit set.
-pub const BARRIER_HEADER: u16 = BARRIER_AND | 1 << 8;
+/// The barrier bit: the packet starts when all before it in the queue have ended.
+pub const BARRIER_BIT: u16 = 1 << 8;
+
+/// Scopes of a packet's fences.
+pub const SCOPE_NONE: u16 = 0;
+pub const SCOPE_AGENT: u16 = 1;
+pub const SCOPE_SYSTEM: u16 = 2;
+
+/// The header of a packet of a type, barrier bit set, with its acquire and release scopes.
+pub const fn header(kind: u16, acquire: u16, release: u16) -> u16 {
+    kind | BARRIER_BIT | acquire << 9 | release << 11
+}
+
+/// Header of a barrier-and packet without scopes: what it waits for is published by the packets themselves.
+pub const BARRIER_HEADER: u16 = header(BARRIER_AND, SCOPE_NONE, SCOPE_NONE);
+
+/// Header of an NPU's packet: type 0 (ready), both scopes system. The NPU's queue looks at the type only.
+pub const AIE_READY: u16 = SCOPE_SYSTEM << 9 | SCOPE_SYSTEM << 11;
+/// `count` of an NPU's packet.
+pub const AIE_COUNT: u16 = 24;
 
 /// Dependencies of one barrier-and packet.
 pub const DEPENDENCIES: usize = 5;
@@ -66,9 +86,9 @@ pub struct KernelBody {
     pub grid: [u32; 3],
     pub private_bytes: u32,
     pub group_bytes: u32,
-    /// Host executor: address of the [`crate::abi::Dispatch`].
+    /// What the agent's code object gave for the kernel.
     pub object: u64,
-    /// Address of the resolved arguments.
+    /// Address of the kernel's arguments.
     pub kernarg: u64,
 }
 
@@ -80,7 +100,27 @@ pub struct BarrierBody {
     pub dependencies: [Signal; DEPENDENCIES],
 }
 
-/// The visible part of a queue, as `hsa_queue_t`.
+/// `hsa_amd_aie_kernel_dispatch_packet_t`: what an NPU's queue takes. The header is stored last here too.
+#[repr(C, align(64))]
+pub struct AiePacket {
+    pub header: AtomicU16,
+    pub opcode: u16,
+    pub count: u16,
+    pub reserved: u16,
+    pub completion: Signal,
+    pub reserved2: u32,
+    pub insts_low: u32,
+    pub insts_high: u32,
+    pub n_kernargs: u16,
+    pub reserved3: u16,
+    /// `n_kernargs` addresses, then as many sizes in bytes.
+    pub kernarg: u64,
+    pub insts_bytes: u64,
+    pub pdi: u64,
+    pub reserved4: u64,
+}
+
+/// `hsa_queue_t`.
 #[repr(C)]
 pub struct QueueHead {
     pub kind: u32,
@@ -91,8 +131,6 @@ pub struct QueueHead {
     pub size: u32,
     pub reserved: u32,
     pub id: u64,
-    pub write_index: AtomicU64,
-    pub read_index: AtomicU64,
 }
 
 // SAFETY: shared between one producer and one consumer, which hand slots over by header and indices.
@@ -103,14 +141,22 @@ unsafe impl Send for QueueHead {}
 /// The functions of an implementation.
 pub struct HsaApi {
     pub name: &'static str,
-    pub queue_create: fn(role: Role, size: u32) -> Result<&'static QueueHead, String>,
-    pub signal_create: fn(initial: i64) -> Signal,
-    /// Acquire order.
-    pub signal_load: fn(Signal) -> i64,
-    /// Release order; wakes waiters. On a doorbell: index of the newest packet.
+    pub queue_create: fn(role: Role) -> Result<&'static QueueHead, String>,
+    /// Packets below this index are written, or being written.
+    pub write_index: fn(&QueueHead, u64),
+    /// The doorbell: packets up to this index are there. `clean`: with the host's cache cleaned, for an NPU.
+    pub ring: fn(&QueueHead, newest: u64, npu: bool, clean: bool),
+    pub signal_create: fn(initial: i64) -> Result<Signal, String>,
+    /// The value, without an acquire: what the agent wrote may not be visible yet.
+    pub signal_peek: fn(Signal) -> i64,
+    /// Before the packet that has the signal is published.
     pub signal_store: fn(Signal, i64),
     /// Waits, with acquire order, until the value is below `than`, or about `nanoseconds` have passed; the value.
     pub signal_wait_below: fn(Signal, than: i64, nanoseconds: u64) -> i64,
+    /// Memory for kernel arguments that the agent can read, aligned to 64; kept as long as the process.
+    pub kernarg: fn(role: Role, bytes: usize) -> Result<*mut u8, String>,
+    /// The kernel of a dispatch in the agent's form.
+    pub code: fn(role: Role, &'static Dispatch) -> Result<Code, String>,
 }
 
 const _: () = {
@@ -119,4 +165,11 @@ const _: () = {
     assert!(std::mem::offset_of!(Packet, body) == 4);
     assert!(std::mem::offset_of!(KernelBody, kernarg) == 40 - 4);
     assert!(std::mem::offset_of!(BarrierBody, dependencies) == 8 - 4);
+    assert!(size_of::<AiePacket>() == 64);
+    assert!(std::mem::offset_of!(AiePacket, completion) == 8);
+    assert!(std::mem::offset_of!(AiePacket, n_kernargs) == 28);
+    assert!(std::mem::offset_of!(AiePacket, kernarg) == 32);
+    assert!(std::mem::offset_of!(AiePacket, insts_bytes) == 40);
+    assert!(std::mem::offset_of!(AiePacket, pdi) == 48);
+    assert!(size_of::<QueueHead>() == 40);
 };

@@ -181,6 +181,46 @@ pub fn next_kernel() -> &'static Kernel {
     kernel("next", vec![buffer(READ), buffer(WRITE | COVERS)], next)
 }
 
+/// The shared library with HSA's functions that these tests load: cargo builds it beside them.
+pub fn hsa_mock() -> String {
+    let library = std::env::current_exe().unwrap().with_file_name("libhsa_runtime64.so");
+    assert!(library.is_file(), "{} is not there", library.display());
+    library.to_str().unwrap().to_owned()
+}
+
+/// A file for the library's record.
+pub struct Record(pub std::path::PathBuf);
+
+impl Record {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("clef-hsa-{name}-{}.log", std::process::id()));
+        if !is_child() {
+            let _ = std::fs::remove_file(&path);
+        }
+        Self(path)
+    }
+
+    pub fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    /// The lines that begin with one of these words, without the packets' bytes.
+    pub fn lines(&self, words: &[&str]) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.0).unwrap_or_default();
+        let wanted = |l: &&str| words.iter().any(|w| l.split(' ').next() == Some(w));
+        let short = |l: &str| l.split(" bytes=").next().unwrap_or_default().to_owned();
+        text.lines().filter(wanted).map(short).collect()
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if !is_child() {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+}
+
 #[repr(C)]
 pub struct Text {
     head: Sequence,
@@ -218,8 +258,10 @@ pub fn scenario(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) -
     }
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", &test, "--nocapture", "--test-threads=1"]).env("CLEF_SCENARIO", name);
-    for variable in ["CLEF_AGENTS", "CLEF_ADVERSARIAL", "CLEF_TRACE", "CLEF_RACES", "CLEF_THREADS"] {
+    command.args(["--exact", &test, "--nocapture", "--include-ignored", "--test-threads=1"]).env("CLEF_SCENARIO", name);
+    let ours =
+        ["CLEF_AGENTS", "CLEF_ADVERSARIAL", "CLEF_TRACE", "CLEF_RACES", "CLEF_THREADS", "CLEF_HSA_LIBRARY"];
+    for variable in ours {
         command.env_remove(variable);
     }
     command.envs(environment.iter().copied());
