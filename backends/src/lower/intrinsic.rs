@@ -102,15 +102,34 @@ impl Lower<'_> {
         let result = self.psg.nodes[node].ty;
         if name == "nativeptr.stackalloc" {
             let element = self.element_of(result);
-            let machine = self.types[element].unwrap_or(self.cx.ty.i8);
+            let t = self.cx.ty;
             let n = self.arg(node, 0);
-            let n = self.cx.resize_int(n, self.cx.ty.i64, true);
-            let place = self.cx.alloca(machine, n);
+            let n = self.cx.resize_int(n, t.i64, true);
+            let stride = self.cx.const_i64(self.c_size(element, None).0.max(1) as i64);
+            let bytes = self.cx.binary("llvm.mul", n, stride);
+            let (word, almost) = (self.cx.const_i64(8), self.cx.const_i64(7));
+            let rounded = self.cx.add(bytes, almost);
+            let words = self.cx.binary("llvm.udiv", rounded, word);
+            let place = self.cx.alloca(t.i64, words);
+            let zero = self.cx.const_i32(0);
+            self.runtime("memset", &[place, zero, bytes], t.ptr);
             return self.set(node, place);
         }
         let place = self.native_place(node);
         match name {
             "nativeptr.add" => self.set(node, place),
+            // Behind an address is what C has there.
+            "nativeptr.get" if self.c_fields(result).is_some() => {
+                if let Some(v) = self.load_c(result, place, 0) {
+                    self.set(node, v);
+                }
+            }
+            "nativeptr.set" if self.c_fields(self.arg_type(node, 2)).is_some() => {
+                let ty = self.arg_type(node, 2);
+                if let Some(v) = self.operand(node, 2).and_then(|o| self.maybe_value(o)) {
+                    self.store_c(Some(node), ty, v, place, 0);
+                }
+            }
             "nativeptr.get" => {
                 if let Some(ty) = self.types[result] {
                     let v = self.cx.load(ty, place);
@@ -132,7 +151,10 @@ impl Lower<'_> {
         let index_type = self.psg.types.get(self.arg_type(node, 1));
         let index = self.arg(node, 1);
         let index = self.index(index, index_type);
-        let machine = self.types[element].unwrap_or(self.cx.ty.i8);
+        let machine = match self.c_fields(element) {
+            Some(_) => self.cx.array_type(self.cx.ty.i8, self.c_size(element, None).0 as usize),
+            None => self.types[element].unwrap_or(self.cx.ty.i8),
+        };
         self.cx.element(machine, pointer, index)
     }
 }
