@@ -202,4 +202,6 @@ codes! {
     ALREADY_THERE = 811;
     /// A source file larger than the compiler accepts.
     TOO_LARGE = 812;
+    /// A library that the project file names is not there.
+    LIBRARY_MISSING = 813;
 }

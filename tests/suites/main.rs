@@ -1,5 +1,6 @@
 //! All whole-compiler tests, one trial per case, named by suite and file.
 
+mod abi;
 mod bad_input;
 mod diagnostics;
 mod docs;
@@ -29,6 +30,7 @@ fn main() {
     trials.extend(docs::trials());
     trials.extend(litmus::trials());
     trials.extend(example::trials());
+    trials.extend(abi::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 const VALUE: &str = "clefc_value_";
+const TEXT: &str = "clefc_text_";
 const ADDRESS: &str = "clefc_address_";
 
 /// Adds the macros' constants to what was read; lists the others.
@@ -55,6 +56,7 @@ fn evaluate(
     for (i, name) in names.iter().enumerate() {
         // One line each: what is no expression spoils its own line only.
         let _ = writeln!(text, "static const __auto_type {VALUE}{i} = ({name});");
+        let _ = writeln!(text, "static const char *const {TEXT}{i} = {name};");
         let _ = writeln!(text, "static const unsigned long long {ADDRESS}{i} = (unsigned long long)({name});");
     }
     let unit = clang.parse("clefc-bindgen-macros.c", &text, args)?;
@@ -65,6 +67,10 @@ fn evaluate(
         if let Some(name) = name(VALUE) {
             if let Some(value) = value_of(cursor) {
                 values.insert(name.clone(), value);
+            }
+        } else if let Some(name) = name(TEXT) {
+            if let Some(Constant::Text(text)) = cursor.evaluate() {
+                values.insert(name.clone(), Value::Text(text));
             }
         } else if let Some(name) = name(ADDRESS) {
             // Comes after the value: only where that is an address.
@@ -109,12 +115,8 @@ pub(super) fn value_of(cursor: Cursor<'_>) -> Option<Value> {
                 _ => None,
             };
         }
-        c::CXType_Pointer => match value {
-            // A text whose variable decayed to an address.
-            Constant::Text(text) => return Some(Value::Text(text)),
-            _ => return None,
-        },
-        c::CXType_ConstantArray => match value {
+        // A text, as an array or as the address of one.
+        c::CXType_Pointer | c::CXType_ConstantArray => match value {
             Constant::Text(text) => return Some(Value::Text(text)),
             _ => return None,
         },

@@ -36,14 +36,13 @@ pub struct Alias {
 
 #[derive(Clone, Debug)]
 pub struct Field {
+    /// Empty for bytes that C has no single name for: padding that Clef would not insert, bit-fields, a union.
     pub c_name: String,
     pub name: String,
     pub ty: CType,
     /// Bytes from the struct's start.
     pub offset: u64,
     pub doc: Vec<String>,
-    /// Stands for bytes that C has no single name for: padding that Clef would not insert, bit-fields, a union.
-    pub is_filler: bool,
 }
 
 /// A struct or union with a definition.

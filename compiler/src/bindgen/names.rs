@@ -82,7 +82,7 @@ fn doc_line(line: &str) -> &str {
         .find_map(|mark| line.strip_prefix(mark));
     let inside = match opened {
         Some(rest) => rest,
-        None => line.strip_prefix("*/").or_else(|| line.strip_prefix('*')).unwrap_or(line),
+        None => line.strip_prefix("*/").unwrap_or_else(|| line.trim_start_matches('*')),
     };
     let inside = inside.strip_suffix("*/").unwrap_or(inside);
     // Rows of stars and dashes are ornament.

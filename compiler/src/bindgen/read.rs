@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
             return self.leave("function", &c_name, "is inline: the library has no symbol for it");
         }
         let ret = self.resolve(cursor.ty().result());
-        let types: Vec<CType> = cursor.ty().parameters().into_iter().map(|t| self.resolve(t)).collect();
+        let types: Vec<CType> = cursor.ty().parameters().into_iter().map(|t| self.parameter(t)).collect();
         let unsupported = types.iter().chain([&ret]).find_map(|t| self.not_by_value(t));
         if let Some(why) = unsupported {
             return self.leave("function", &c_name, why);
@@ -140,6 +140,20 @@ impl<'a> Reader<'a> {
         let name = self.function_names.take(name);
         let doc = documentation(cursor);
         self.out.functions.push(Function { c_name, name, params, ret, doc });
+    }
+
+    /// A parameter's type; an array is passed as the address of its first element.
+    fn parameter(&mut self, ty: Type<'_>) -> CType {
+        let canonical = ty.canonical();
+        let is_array = matches!(canonical.kind(), c::CXType_ConstantArray | c::CXType_IncompleteArray);
+        if !is_array || ty.spelling().contains("va_list") {
+            return self.resolve(ty);
+        }
+        let element = canonical.element();
+        match self.resolve(element) {
+            why @ CType::Unsupported(_) => why,
+            to => CType::Pointer { to: Box::new(to), is_const: element.is_const() },
+        }
     }
 
     /// Why a function cannot pass a value of this type.

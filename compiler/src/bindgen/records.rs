@@ -112,7 +112,8 @@ impl Reader<'_> {
         let shown = format!("{}.{c_name}", self.out.records[id].c_name);
         let bits = cursor.bit_offset().ok_or("has a field without a place")?;
         if let Some(width) = cursor.bit_width() {
-            self.leave("field", &shown, format!("is a bit-field: {width} bits from bit {bits}"));
+            let shown = format!("{shown} ({width} bits from bit {bits})");
+            self.leave("field", &shown, "is a bit-field");
             return Ok(None);
         }
         let ty = self.field_type(id, cursor.ty(), &c_name);
@@ -120,7 +121,7 @@ impl Reader<'_> {
         let doc = documentation(cursor);
         let name = names.take(pascal(&c_name));
         if size_align(&self.out, &ty).is_some() {
-            return Ok(Some(Field { c_name, name, ty, offset, doc, is_filler: false }));
+            return Ok(Some(Field { c_name, name, ty, offset, doc }));
         }
         let why = match &ty {
             CType::Unsupported(why) => why.clone(),
@@ -130,7 +131,7 @@ impl Reader<'_> {
         match (cursor.ty().size(), cursor.ty().align()) {
             (Some(size), Some(align)) if size > 0 => {
                 let ty = bytes(size, align).ok_or("has a field that is aligned to more than 8 bytes")?;
-                Ok(Some(Field { c_name, name, ty, offset, doc, is_filler: false }))
+                Ok(Some(Field { c_name, name, ty, offset, doc }))
             }
             _ => Ok(None),
         }
@@ -183,7 +184,7 @@ impl Reader<'_> {
         };
         let offset = bits.saturating_sub(inside) / 8;
         let doc = vec!["A member without a name in C.".into()];
-        Ok(Field { c_name: first.name(), name: part, ty, offset, doc, is_filler: true })
+        Ok(Field { c_name: first.name(), name: part, ty, offset, doc })
     }
 
     /// Fields with fillers where Clef's rule gives other offsets than clang.
@@ -195,7 +196,7 @@ impl Reader<'_> {
             let name = format!("Filler{from}");
             let ty = filler(from, to, align);
             let doc = vec!["Bytes without a name.".into()];
-            out.push(Field { c_name: String::new(), name, ty, offset: from, doc, is_filler: true });
+            out.push(Field { c_name: String::new(), name, ty, offset: from, doc });
         };
         for field in fields {
             let (bytes, a) = size_align(&self.out, &field.ty).ok_or("has a field without a size")?;
@@ -255,7 +256,7 @@ impl Reader<'_> {
             let name = if n == 0 { "Bits".to_owned() } else { format!("Bits{n}") };
             let (bytes, _) = size_align(&self.out, &ty).ok_or("has no size")?;
             let doc = Vec::new();
-            fields.push(Field { c_name: String::new(), name, ty, offset: at, doc, is_filler: true });
+            fields.push(Field { c_name: String::new(), name, ty, offset: at, doc });
             at += bytes;
         }
         Ok(fields)
