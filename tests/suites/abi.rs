@@ -53,7 +53,11 @@ fn agrees(seed: u64) -> Result<(), String> {
 
 fn ok(command: &mut Command) -> Result<(), String> {
     let done = run(command, "")?;
-    if done.code == 0 { Ok(()) } else { Err(format!("{command:?}: exit code {}\n{}", done.code, done.stderr)) }
+    if done.code == 0 {
+        Ok(())
+    } else {
+        Err(format!("{command:?}: exit code {}\n{}", done.code, done.stderr))
+    }
 }
 
 /// SplitMix64.
@@ -262,7 +266,10 @@ impl Program {
             self.c_callee(n, function, &mut c, &mut clef, &mut calls);
             self.clef_callee(n, function, &mut c, &mut clef, &mut calls);
         }
-        let _ = writeln!(clef, "\n[<EntryPoint>]\nlet main (args: string array) : int =\n{calls}    if wrong.Value + wrongs () = 0 then");
+        let _ = writeln!(
+            clef,
+            "\n[<EntryPoint>]\nlet main (args: string array) : int =\n{calls}    if wrong.Value + wrongs () = 0 then"
+        );
         clef += "        printfn \"agreed\"\n        0\n    else\n        1\n";
         (c, clef)
     }
@@ -279,7 +286,8 @@ impl Program {
         }
         let list = if c_params.is_empty() { "void".into() } else { c_params.join(", ") };
         let (c_ret, clef_ret) = names(f.ret.as_ref());
-        let _ = writeln!(c, "{c_ret} to_c_{n}({list}) {{\n    if (!({})) wrong++;", all(&checks, " && ", "1"));
+        let _ =
+            writeln!(c, "{c_ret} to_c_{n}({list}) {{\n    if (!({})) wrong++;", all(&checks, " && ", "1"));
         let _ = writeln!(clef, "\n[<Extern(\"abi\", EntryPoint = \"to_c_{n}\")>]");
         let _ = writeln!(clef, "extern {clef_ret} toC{n}({})", clef_params.join(", "));
         let call = format!("toC{n}({})", arguments.join(", "));
@@ -308,7 +316,11 @@ impl Program {
             clef_types.push(Self::clef_type(ty));
             clef_params.push(format!("(a{i}: {})", Self::clef_type(ty)));
             arguments.push(c_value);
-            report(&mut body, &format!("a{i} <> {clef_value}"), &format!("argument {i} of Clef function {n}"));
+            report(
+                &mut body,
+                &format!("a{i} <> {clef_value}"),
+                &format!("argument {i} of Clef function {n}"),
+            );
         }
         if f.params.is_empty() {
             clef_types.push("unit".into());
@@ -325,7 +337,11 @@ impl Program {
                 let _ = writeln!(clef, "    {clef_value}");
                 let mut checks = Vec::new();
                 self.c_checks(ty, "r", &mut Random(seed(n, 300)), &mut checks);
-                let _ = writeln!(c, "    {c_ret} r = {call};\n    if (!({})) wrong++;\n}}", all(&checks, " && ", "1"));
+                let _ = writeln!(
+                    c,
+                    "    {c_ret} r = {call};\n    if (!({})) wrong++;\n}}",
+                    all(&checks, " && ", "1")
+                );
             }
             None => {
                 let _ = writeln!(clef, "    ()");

@@ -2,6 +2,7 @@
 
 mod abi;
 mod bad_input;
+mod bindgen;
 mod diagnostics;
 mod docs;
 mod example;
@@ -31,6 +32,7 @@ fn main() {
     trials.extend(litmus::trials());
     trials.extend(example::trials());
     trials.extend(abi::trials());
+    trials.extend(bindgen::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 

@@ -175,14 +175,15 @@ impl Lower<'_> {
                 if let (Op::Closure(func), true) =
                     (&psg.nodes[operand].op, psg.nodes[operand].operands.is_empty())
                 {
-                    self.callbacks.insert(*func);
-                    let symbol = self.callback_symbol(*func);
-                    return self.cx.address_of(&symbol);
+                    return self.callback(*func);
                 }
             }
             _ => {}
         }
-        if matches!(self.layouts[ty].repr, Repr::Union(_) | Repr::Niche { .. } | Repr::Boxed(_) | Repr::Closure) {
+        if matches!(
+            self.layouts[ty].repr,
+            Repr::Union(_) | Repr::Niche { .. } | Repr::Boxed(_) | Repr::Closure
+        ) {
             self.bug(format!("{node}: `{}` has no C form", self.name_of_type(ty)));
         }
         v
@@ -254,6 +255,13 @@ impl Lower<'_> {
 
     // --- Clef functions that C calls
 
+    /// The address of a function's C code, which is made at the end.
+    pub(super) fn callback(&mut self, func: FuncId) -> Value {
+        self.callbacks.insert(func);
+        let symbol = self.callback_symbol(func);
+        self.cx.address_of(&symbol)
+    }
+
     fn callback_symbol(&self, func: FuncId) -> String {
         format!("clef.callback.{}", self.funcs[func].symbol)
     }
@@ -304,7 +312,8 @@ impl Lower<'_> {
         let symbol = self.callback_symbol(func);
         let arg_attrs = self.dictionaries(&attrs);
         let extension = self.extension(ret);
-        let res_attrs = (!is_struct && !extension.is_empty()).then(|| self.dictionaries(&[extension])).flatten();
+        let res_attrs =
+            (!is_struct && !extension.is_empty()).then(|| self.dictionaries(&[extension])).flatten();
         let def = FuncDef {
             name: &symbol,
             params: &machine,

@@ -8,6 +8,7 @@ use super::Lower;
 use crate::layout::{Machine, Repr};
 use crate::mlir::{Named, Ty, Value};
 use clef_psg::id::NodeId;
+use clef_psg::node::Op;
 
 impl Lower<'_> {
     pub(super) fn intrinsic(&mut self, node: NodeId, name: &str) {
@@ -52,6 +53,7 @@ impl Lower<'_> {
         let t = self.cx.ty;
         match name {
             "hsa.allocate64" => self.alloc_unified(node),
+            "nativeptr.of_function" => self.of_function(node),
             "nativeptr.get" | "nativeptr.set" | "nativeptr.add" | "nativeptr.stackalloc" => {
                 self.native(node, name)
             }
@@ -96,6 +98,22 @@ impl Lower<'_> {
             _ => self.cx.zero(ty),
         };
         self.set(node, v);
+    }
+
+    /// The address of a function's C code.
+    fn of_function(&mut self, node: NodeId) {
+        let psg = self.psg;
+        let code = self.operand(node, 0).and_then(|operand| match psg.nodes[operand].op {
+            Op::Closure(func) if psg.nodes[operand].operands.is_empty() => Some(self.callback(func)),
+            _ => None,
+        });
+        match code {
+            Some(code) => {
+                let address = self.cx.cast("llvm.ptrtoint", code, self.cx.ty.i64);
+                self.set(node, address);
+            }
+            None => self.bug(format!("{node}: the address of a function that is not known")),
+        }
     }
 
     fn native(&mut self, node: NodeId, name: &str) {

@@ -36,10 +36,11 @@ pub fn print(header: &Header, include: &str) -> String {
         for (c_name, _, value, _) in &e.cases {
             let ty = if e.integer.is_none() { "int" } else { "long long" };
             let value = if e.integer.is_none() { i64::from(*value as i32) } else { *value };
-            let _ = writeln!(out, "_Static_assert(({ty}){c_name} == ({ty}){}, \"{c_name}\");", c_number(value));
+            let _ =
+                writeln!(out, "_Static_assert(({ty}){c_name} == ({ty}){}, \"{c_name}\");", c_number(value));
         }
     }
-    for constant in &header.constants {
+    for constant in header.constants.iter().filter(|c| !c.is_variable) {
         if let Value::Int(value, _) = constant.value {
             let c_name = &constant.c_name;
             let value = c_number(value as i64);

@@ -218,6 +218,18 @@ impl<'a> Cursor<'a> {
         text(unsafe { c::clang_Cursor_getRawCommentText(self.raw) })
     }
 
+    /// The byte at which its comment begins.
+    pub fn comment_start(self) -> Option<u32> {
+        let (mut file, mut offset): (c::CXFile, c_uint) = (ptr::null_mut(), 0);
+        // SAFETY: see `kind`.
+        unsafe {
+            let start = c::clang_getRangeStart(c::clang_Cursor_getCommentRange(self.raw));
+            let (line, column) = (ptr::null_mut(), ptr::null_mut());
+            c::clang_getFileLocation(start, &raw mut file, line, column, &raw mut offset);
+        }
+        (!file.is_null()).then_some(offset)
+    }
+
     pub fn is_deprecated(self) -> bool {
         // SAFETY: see `kind`.
         unsafe { c::clang_getCursorAvailability(self.raw) == c::CXAvailability_Deprecated }

@@ -77,8 +77,11 @@ impl Config {
                 format!(":{}", text[..span.start.min(text.len())].matches('\n').count() + 1)
             });
             let what = e.message().lines().next().unwrap_or("malformed").to_owned();
-            Diagnostic::without_place(codes::BAD_BINDGEN_CONFIG, format!("`{}{line}`: {what}", path.display()))
-                .help("docs/bindings.md lists what a settings file may hold")
+            Diagnostic::without_place(
+                codes::BAD_BINDGEN_CONFIG,
+                format!("`{}{line}`: {what}", path.display()),
+            )
+            .help("docs/bindings.md lists what a settings file may hold")
         })
     }
 

@@ -14,7 +14,7 @@ const ADDRESS: &str = "clefc_address_";
 
 /// Adds the macros' constants to what was read; lists the others.
 pub(super) fn read(
-    reader: &mut Reader<'_>,
+    reader: &mut Reader<'_, '_>,
     clang: &Clang,
     root: Cursor<'_>,
     wanted: &dyn Fn(&str) -> bool,
@@ -57,7 +57,8 @@ fn evaluate(
         // One line each: what is no expression spoils its own line only.
         let _ = writeln!(text, "static const __auto_type {VALUE}{i} = ({name});");
         let _ = writeln!(text, "static const char *const {TEXT}{i} = {name};");
-        let _ = writeln!(text, "static const unsigned long long {ADDRESS}{i} = (unsigned long long)({name});");
+        let _ =
+            writeln!(text, "static const unsigned long long {ADDRESS}{i} = (unsigned long long)({name});");
     }
     let unit = clang.parse("clefc-bindgen-macros.c", &text, args)?;
     let mut values = HashMap::new();

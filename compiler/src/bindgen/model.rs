@@ -83,6 +83,8 @@ pub enum Value {
 pub struct Constant {
     pub c_name: String,
     pub value: Value,
+    /// A `static const` variable, which C does not count among constants.
+    pub is_variable: bool,
     pub doc: Vec<String>,
 }
 

@@ -29,7 +29,7 @@ pub fn read(
     Ok(reader.out)
 }
 
-pub(super) struct Reader<'a> {
+pub(super) struct Reader<'a, 'u> {
     pub(super) config: &'a Config,
     pub(super) out: Header,
     /// Typedef names of structs, unions and enums by the tag's USR.
@@ -41,9 +41,11 @@ pub(super) struct Reader<'a> {
     function_names: Names,
     constant_names: HashSet<String>,
     seen: HashSet<String>,
+    /// Structs that only an address was asked of, with their declarations: read after the one at hand.
+    later: Vec<Cursor<'u>>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a, 'u> Reader<'a, 'u> {
     fn new(config: &'a Config) -> Self {
         Self {
             config,
@@ -56,11 +58,12 @@ impl<'a> Reader<'a> {
             function_names: Names::default(),
             constant_names: HashSet::new(),
             seen: HashSet::new(),
+            later: Vec::new(),
         }
     }
 
     /// `typedef struct x_s { .. } x;`: the struct is called `x`.
-    fn name_tags(&mut self, all: &[Cursor<'_>]) {
+    fn name_tags(&mut self, all: &[Cursor<'u>]) {
         for cursor in all.iter().filter(|c| c.kind() == c::CXCursor_TypedefDecl) {
             let target = cursor.underlying();
             let canonical = target.canonical();
@@ -72,7 +75,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn declaration(&mut self, cursor: Cursor<'_>) {
+    fn declaration(&mut self, cursor: Cursor<'u>) {
         match cursor.kind() {
             c::CXCursor_FunctionDecl => self.function(cursor),
             c::CXCursor_StructDecl | c::CXCursor_UnionDecl => {
@@ -87,6 +90,9 @@ impl<'a> Reader<'a> {
             }
             c::CXCursor_VarDecl => self.variable(cursor),
             _ => {}
+        }
+        while let Some(cursor) = self.later.pop() {
+            self.record(cursor);
         }
     }
 
@@ -105,7 +111,7 @@ impl<'a> Reader<'a> {
 
     // --- functions and variables
 
-    fn function(&mut self, cursor: Cursor<'_>) {
+    fn function(&mut self, cursor: Cursor<'u>) {
         let c_name = cursor.name();
         if !self.seen.insert(c_name.clone()) {
             return;
@@ -143,7 +149,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A parameter's type; an array is passed as the address of its first element.
-    fn parameter(&mut self, ty: Type<'_>) -> CType {
+    fn parameter(&mut self, ty: Type<'u>) -> CType {
         let canonical = ty.canonical();
         let is_array = matches!(canonical.kind(), c::CXType_ConstantArray | c::CXType_IncompleteArray);
         if !is_array || ty.spelling().contains("va_list") {
@@ -152,7 +158,7 @@ impl<'a> Reader<'a> {
         let element = canonical.element();
         match self.resolve(element) {
             why @ CType::Unsupported(_) => why,
-            to => CType::Pointer { to: Box::new(to), is_const: element.is_const() },
+            to => CType::Pointer { to: Box::new(to), is_const: element.is_const() || canonical.is_const() },
         }
     }
 
@@ -170,14 +176,19 @@ impl<'a> Reader<'a> {
     }
 
     /// `static const` variables are constants; others have an address, which an extern cannot name.
-    fn variable(&mut self, cursor: Cursor<'_>) {
+    fn variable(&mut self, cursor: Cursor<'u>) {
         let c_name = cursor.name();
         if !self.seen.insert(c_name.clone()) {
             return;
         }
         let value = if cursor.is_static() { super::constants::value_of(cursor) } else { None };
         match value {
-            Some(value) => self.constant(c_name, value, documentation(cursor)),
+            Some(value) => {
+                self.constant(c_name, value, documentation(cursor));
+                if let Some(last) = self.out.constants.last_mut() {
+                    last.is_variable = true;
+                }
+            }
             None => self.leave("variable", &c_name, "only functions have entry points"),
         }
     }
@@ -187,14 +198,14 @@ impl<'a> Reader<'a> {
             return self.leave("constant", &c_name, "left out by the settings' filter");
         }
         if self.constant_names.insert(c_name.clone()) {
-            self.out.constants.push(super::model::Constant { c_name, value, doc });
+            self.out.constants.push(super::model::Constant { c_name, value, doc, is_variable: false });
         }
     }
 
     // --- types
 
     /// The type that a binding uses for a type of C's.
-    pub(super) fn resolve(&mut self, ty: Type<'_>) -> CType {
+    pub(super) fn resolve(&mut self, ty: Type<'u>) -> CType {
         match ty.kind() {
             c::CXType_Void => CType::Void,
             c::CXType_Elaborated => self.resolve(ty.named()),
@@ -227,7 +238,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn pointer(&mut self, ty: Type<'_>) -> CType {
+    fn pointer(&mut self, ty: Type<'u>) -> CType {
         let to = ty.pointee();
         let canonical = to.canonical();
         if ty.spelling().contains("va_list") {
@@ -241,7 +252,11 @@ impl<'a> Reader<'a> {
         if canonical.kind() == c::CXType_Record && canonical.declaration().in_system_header() {
             return CType::Pointer { to: Box::new(CType::Void), is_const };
         }
-        let to = match self.resolve(to) {
+        let to = match canonical.kind() {
+            c::CXType_Record => CType::Record(self.record_later(canonical.declaration())),
+            _ => self.resolve(to),
+        };
+        let to = match to {
             CType::Unsupported(_) => CType::Void,
             // The address of an array is that of its first element.
             CType::Array(element, _) => *element,
@@ -250,7 +265,7 @@ impl<'a> Reader<'a> {
         CType::Pointer { to: Box::new(to), is_const }
     }
 
-    fn typedef(&mut self, cursor: Cursor<'_>) -> CType {
+    fn typedef(&mut self, cursor: Cursor<'u>) -> CType {
         let c_name = cursor.name();
         if let Some(&id) = self.aliases.get(&c_name) {
             return CType::Alias(id);
@@ -286,13 +301,13 @@ impl<'a> Reader<'a> {
         CType::Alias(id)
     }
 
-    fn enumeration(&mut self, cursor: Cursor<'_>) {
+    fn enumeration(&mut self, cursor: Cursor<'u>) {
         let cursor = cursor.definition().unwrap_or(cursor);
         let usr = cursor.usr();
         if !self.seen.insert(usr.clone()) {
             return;
         }
-        let constants: Vec<Cursor<'_>> =
+        let constants: Vec<Cursor<'u>> =
             cursor.children().into_iter().filter(|c| c.kind() == c::CXCursor_EnumConstantDecl).collect();
         let integer = self.resolve(cursor.enum_integer());
         let c_name = self.tags.get(&usr).cloned().unwrap_or_else(|| cursor.name());
@@ -307,12 +322,16 @@ impl<'a> Reader<'a> {
             return;
         }
         let mut names = Names::default();
+        let mut before = 0;
         let cases = constants
             .iter()
             .map(|c| {
                 let c_name = c.name();
                 let name = names.take(self.renamed(&c_name, str::to_owned));
-                (c_name, name, c.enum_value(), documentation(*c))
+                // Clang gives a constant without a comment that of the one before.
+                let own = c.comment_start().is_none_or(|start| start >= before);
+                before = c.place().map_or(before, |(_, at)| at);
+                (c_name, name, c.enum_value(), if own { documentation(*c) } else { Vec::new() })
             })
             .collect();
         let tagged = self.tags.contains_key(&usr);
@@ -323,8 +342,21 @@ impl<'a> Reader<'a> {
         self.out.enums.push(Enum { c_name: shown, name, cases, doc: documentation(cursor), integer });
     }
 
-    /// The record of a struct or union, which is read at its first use.
-    pub(super) fn record(&mut self, cursor: Cursor<'_>) -> usize {
+    /// The record of a struct or union, which is read at its first use by value.
+    pub(super) fn record(&mut self, cursor: Cursor<'u>) -> usize {
+        let id = self.declared(cursor);
+        self.read_fields(id, cursor);
+        id
+    }
+
+    /// The same for one whose address is used: it may be the one that is being read.
+    fn record_later(&mut self, cursor: Cursor<'u>) -> usize {
+        let id = self.declared(cursor);
+        self.later.push(cursor);
+        id
+    }
+
+    fn declared(&mut self, cursor: Cursor<'u>) -> usize {
         let usr = cursor.usr();
         if let Some(&id) = self.records.get(&usr) {
             return id;
@@ -336,11 +368,17 @@ impl<'a> Reader<'a> {
             None => (tag.clone(), format!("{} {tag}", if is_union { "union" } else { "struct" })),
         };
         let name = self.type_name(&c_name);
-        self.new_record(cursor, name, shown)
+        self.declare(cursor, name, shown)
     }
 
     /// A record under a name that is already decided: of one that has no name in C, its owner decides.
-    pub(super) fn new_record(&mut self, cursor: Cursor<'_>, name: String, c_name: String) -> usize {
+    pub(super) fn new_record(&mut self, cursor: Cursor<'u>, name: String, c_name: String) -> usize {
+        let id = self.declare(cursor, name, c_name);
+        self.read_fields(id, cursor);
+        id
+    }
+
+    fn declare(&mut self, cursor: Cursor<'u>, name: String, c_name: String) -> usize {
         let id = self.out.records.len();
         self.records.insert(cursor.usr(), id);
         self.out.records.push(Record {
@@ -349,16 +387,22 @@ impl<'a> Reader<'a> {
             fields: Vec::new(),
             size: 0,
             align: 1,
-            doc: documentation(cursor),
+            doc: documentation(cursor.definition().unwrap_or(cursor)),
             opaque: Some(DECLARED_ONLY.into()),
         });
-        let Some(definition) = cursor.definition() else { return id };
+        id
+    }
+
+    fn read_fields(&mut self, id: usize, cursor: Cursor<'u>) {
+        let Some(definition) = cursor.definition() else { return };
+        if !self.seen.insert(cursor.usr()) {
+            return;
+        }
         if definition.in_system_header() {
             self.out.records[id].opaque = Some("is a struct of the system".into());
-            return id;
+            return;
         }
         self.fill(id, definition);
-        id
     }
 }
 

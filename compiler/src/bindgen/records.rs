@@ -53,9 +53,9 @@ pub fn lay_out(header: &Header, fields: &[Field]) -> Option<(Vec<u64>, u64, u64)
     Some((offsets, at.next_multiple_of(align), align))
 }
 
-impl Reader<'_> {
+impl<'u> Reader<'_, 'u> {
     /// Reads the definition of a record.
-    pub(super) fn fill(&mut self, id: usize, definition: Cursor<'_>) {
+    pub(super) fn fill(&mut self, id: usize, definition: Cursor<'u>) {
         let ty = definition.ty();
         let (Some(size), Some(align)) = (ty.size(), ty.align()) else { return };
         self.out.records[id].size = size;
@@ -79,7 +79,7 @@ impl Reader<'_> {
         }
     }
 
-    fn struct_fields(&mut self, id: usize, definition: Cursor<'_>) -> Result<Vec<Field>, String> {
+    fn struct_fields(&mut self, id: usize, definition: Cursor<'u>) -> Result<Vec<Field>, String> {
         let mut names = Names::default();
         let mut fields = Vec::new();
         let owner = definition.ty();
@@ -102,12 +102,7 @@ impl Reader<'_> {
         Ok(fields)
     }
 
-    fn field(
-        &mut self,
-        id: usize,
-        cursor: Cursor<'_>,
-        names: &mut Names,
-    ) -> Result<Option<Field>, String> {
+    fn field(&mut self, id: usize, cursor: Cursor<'u>, names: &mut Names) -> Result<Option<Field>, String> {
         let c_name = cursor.name();
         let shown = format!("{}.{c_name}", self.out.records[id].c_name);
         let bits = cursor.bit_offset().ok_or("has a field without a place")?;
@@ -138,7 +133,7 @@ impl Reader<'_> {
     }
 
     /// A field's type; a struct that has no name in C is called by its owner and the field.
-    fn field_type(&mut self, id: usize, ty: Type<'_>, field: &str) -> CType {
+    fn field_type(&mut self, id: usize, ty: Type<'u>, field: &str) -> CType {
         let mut inner = ty;
         let mut sizes = Vec::new();
         while inner.kind() == c::CXType_ConstantArray {
@@ -163,8 +158,8 @@ impl Reader<'_> {
     fn nameless_member(
         &mut self,
         id: usize,
-        cursor: Cursor<'_>,
-        owner: Type<'_>,
+        cursor: Cursor<'u>,
+        owner: Type<'u>,
         names: &mut Names,
     ) -> Result<Field, String> {
         let first = first_field(cursor).ok_or("has a nameless member without fields")?;
@@ -226,7 +221,7 @@ impl Reader<'_> {
     fn union_fields(
         &mut self,
         id: usize,
-        definition: Cursor<'_>,
+        definition: Cursor<'u>,
         size: u64,
         align: u64,
     ) -> Result<Vec<Field>, String> {
@@ -239,9 +234,15 @@ impl Reader<'_> {
         if size == 0 || align > 8 {
             return Err("is a union without a size, or aligned to more than 8 bytes".into());
         }
-        let shown = self.out.records[id].c_name.clone();
+        // `__typeof__(((struct a *)0)->b)` is the field `b` of `struct a`.
+        let shown = self.out.records[id].c_name.replace("__typeof__(((", "").replace(" *)0)->", ".");
+        let shown = shown.trim_end_matches(')').to_owned();
         if !shown.is_empty() {
-            self.leave("union", &shown, "its members share bytes: they are read and written through its address");
+            self.leave(
+                "union",
+                &shown,
+                "its members share bytes: they are read and written through its address",
+            );
         }
         let record = &mut self.out.records[id];
         record.doc.push(format!("A union; its bytes are one of: {}", members.join("; ")));
@@ -319,7 +320,8 @@ fn eightbytes(ty: Type<'_>, size: u64, align: u64) -> Vec<CType> {
     for word in 0..size.div_ceil(8) {
         let here: Vec<c::CXTypeKind> = scalars.iter().filter(|s| s.0 / 8 == word).map(|s| s.1).collect();
         let bytes_here = (size - 8 * word).min(8);
-        let floats = !here.is_empty() && here.iter().all(|k| matches!(*k, c::CXType_Float | c::CXType_Double));
+        let floats =
+            !here.is_empty() && here.iter().all(|k| matches!(*k, c::CXType_Float | c::CXType_Double));
         if floats && align == 8 && bytes_here == 8 {
             parts.push(CType::Scalar("float", 8));
         } else if floats {

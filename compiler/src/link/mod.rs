@@ -116,7 +116,8 @@ fn library_missing(first: &str, all: &[String], project: &Project) -> Diagnostic
         Some(package) => format!("install the package `{package}`"),
         None => format!("install the library's development package (on Debian mostly `lib{plain}-dev`)"),
     };
-    let setting = if settings.is_some() { format!("[link.library.{plain}]") } else { "[link] libraries".into() };
+    let setting =
+        if settings.is_some() { format!("[link.library.{plain}]") } else { "[link] libraries".into() };
     Diagnostic::without_place(codes::LINK_FAILED, text)
         .help(format!("{package}, or correct `{setting}` in the project file"))
 }

@@ -75,6 +75,9 @@ impl Builder<'_> {
                         self.result_of(Op::CallExtern(external), &operands, shape.ret, span)
                     }
                     DefKind::Intrinsic { name, params, .. } => {
+                        if *name == "nativeptr.of_function" {
+                            args.iter().for_each(|arg| self.callback_is_plain(arg, span));
+                        }
                         let operands = self.operands(args, params.len(), span);
                         self.intrinsic(*name, *ctx, &operands, shape.ret, span)
                     }

@@ -181,6 +181,8 @@ impl Run<'_> {
             });
         }
         self.touch(id, false, CPU, false, &list, &AccessKind::Extern(x), out);
+        let joined = node.operands.iter().fold(Val::Bottom, |v, &o| v.join(&frame.get(o))).flattened();
+        self.may_call(id, &joined, frame, out);
         value
     }
 
@@ -208,8 +210,16 @@ impl Run<'_> {
                 self.touch(id, false, CPU, false, &list, &AccessKind::Host, out);
             }
         }
-        // A function that takes a closure may call it.
-        for closure in flat.closures {
+        self.may_call(id, &joined, frame, out);
+        if !self.carries(node.ty) {
+            return Val::Scalar;
+        }
+        if name == "nativeptr.add" { joined.moved() } else { joined }
+    }
+
+    /// A function that takes a closure may call it.
+    fn may_call(&mut self, id: NodeId, joined: &Val, frame: &mut Frame, out: &mut Block) {
+        for closure in joined.flat().closures {
             let (func, captures) = self.closures[closure as usize].clone();
             let arity = self.psg.funcs[func].params.len().saturating_sub(captures.len());
             let args = (0..arity).map(|_| joined.clone()).chain(captures).collect();
@@ -220,10 +230,6 @@ impl Run<'_> {
                 out.push(Step::Branch(vec![arm, Block::new()]));
             }
         }
-        if !self.carries(node.ty) {
-            return Val::Scalar;
-        }
-        if name == "nativeptr.add" { joined.moved() } else { joined }
     }
 
     pub(super) fn marker(&mut self, id: NodeId, buffer: &Val, out: &mut Block) -> Val {
