@@ -18,17 +18,29 @@ const BATCH: u64 = 25;
 pub fn trials() -> Vec<Trial> {
     let number = |name: &str, usual| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(usual);
     let (count, first) = (number("CLEF_TEST_ABI", 100), number("CLEF_TEST_ABI_SEED", 1));
-    (0..count / BATCH)
+    let mut trials: Vec<Trial> = (0..count / BATCH)
         .map(|n| {
             let seed = first + n;
-            trial(format!("abi/random_functions_{seed}"), move || agrees(seed))
+            trial(format!("abi/random_functions_{seed}"), move || agrees(seed, Program::random(seed).print()))
         })
-        .collect()
+        .collect();
+    trials.push(trial("abi/a_wrong_value_is_noticed", wrong_is_noticed));
+    trials
+}
+
+/// The test of the tests: where one side expects something else, the program says so.
+fn wrong_is_noticed() -> Result<(), String> {
+    let (c, clef) = Program::random(1).print();
+    let in_c = (c.replacen("if (!(", "if (!(0 && ", 1), clef.clone());
+    let in_clef = (c, clef.replacen(" <> ", " = ", 1));
+    match (agrees(1, in_c), agrees(1, in_clef)) {
+        (Err(a), Err(b)) if a.contains("exit code 1") && b.contains("wrong: ") => Ok(()),
+        other => Err(format!("not noticed: {other:?}")),
+    }
 }
 
 /// Builds and runs the two sides of a seed's functions.
-fn agrees(seed: u64) -> Result<(), String> {
-    let (c_text, clef_text) = Program::random(seed).print();
+fn agrees(seed: u64, (c_text, clef_text): (String, String)) -> Result<(), String> {
     let folder = Scratch::new();
     let c = folder.file("abi.c", c_text);
     folder.file("Main.clef", clef_text);

@@ -6,7 +6,7 @@
 //! include = ["ggml.h"]             # bound as well: headers that the first one includes
 //! clang = ["-DLLAMA_SHARED"]
 //! [filter]
-//! only = ["llama_*"]               # functions, types that are no part of them, and constants
+//! only = ["llama_*"]               # functions and constants; of types, those that they need
 //! skip = ["llama_internal_*"]
 //! [rename]
 //! llama_load_model_from_file = "llamaLoadModel"

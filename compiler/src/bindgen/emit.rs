@@ -82,8 +82,9 @@ impl Printer<'_> {
     fn types(&mut self) {
         let header = self.header;
         let used = order::used_handles(header);
+        let declared = order::Declared::of(header, !self.config.filter.only.is_empty());
         for (id, record) in header.records.iter().enumerate() {
-            if self.is_handle(record) && used.contains(&id) {
+            if self.is_handle(record) && declared.records.contains(&id) && used.contains(&id) {
                 self.out.push('\n');
                 self.doc("", &record.doc);
                 if record.opaque.as_deref() != Some(DECLARED_ONLY) {
@@ -99,15 +100,16 @@ impl Printer<'_> {
                 let _ = writeln!(self.out, "type {} = nativeint", record.name);
             }
         }
-        for e in &header.enums {
-            self.enumeration(e);
+        for &id in &declared.enums {
+            self.enumeration(&header.enums[id]);
         }
-        let (early, late): (Vec<usize>, Vec<usize>) = (0..header.aliases.len())
-            .partition(|&id| !order::names_record(header, &header.aliases[id].target));
+        let (late, early): (Vec<usize>, Vec<usize>) =
+            declared.aliases.iter().partition(|&&id| order::names_record(header, &header.aliases[id].target));
         for id in early {
             self.alias(id);
         }
-        for group in order::groups(header) {
+        for mut group in order::groups(header) {
+            group.retain(|id| declared.records.contains(id));
             for (n, &id) in group.iter().enumerate() {
                 self.record(&header.records[id], if n == 0 { "type" } else { "and" });
             }

@@ -125,3 +125,42 @@ impl Walk<'_> {
         }
     }
 }
+
+/// The types that a module declares, by index into the header's lists.
+#[derive(Default)]
+pub struct Declared {
+    pub records: BTreeSet<usize>,
+    pub enums: BTreeSet<usize>,
+    pub aliases: BTreeSet<usize>,
+}
+
+impl Declared {
+    /// All of them; or, where the settings bind a part of the header, those that it needs.
+    pub fn of(header: &Header, part: bool) -> Self {
+        if !part {
+            return Self {
+                records: (0..header.records.len()).collect(),
+                enums: (0..header.enums.len()).collect(),
+                aliases: (0..header.aliases.len()).collect(),
+            };
+        }
+        let mut declared = Self::default();
+        let mut open: Vec<&CType> =
+            header.functions.iter().flat_map(|f| f.params.iter().map(|p| &p.ty).chain([&f.ret])).collect();
+        while let Some(ty) = open.pop() {
+            match ty {
+                CType::Record(id) if declared.records.insert(*id) => {
+                    open.extend(header.records[*id].fields.iter().map(|f| &f.ty));
+                }
+                CType::Enum(id) => {
+                    declared.enums.insert(*id);
+                }
+                CType::Alias(id) if declared.aliases.insert(*id) => open.push(&header.aliases[*id].target),
+                CType::Pointer { to, .. } => open.push(to),
+                CType::Array(element, _) => open.push(element),
+                _ => {}
+            }
+        }
+        declared
+    }
+}

@@ -77,8 +77,12 @@ pub fn arguments(link: &Link, folder: &Path) -> Result<Vec<String>, Diagnostic> 
         library(name, &settings(name), folder, &mut args, &mut rpaths)?;
     }
     for package in &link.pkg_config {
-        args.extend(ask(package, Kind::Shared, "`[link] pkg-config`", None)?);
+        let words = ask(package, Kind::Shared, "`[link] pkg-config`", None)?;
+        rpaths.extend(folders(&words));
+        args.extend(words);
     }
+    let mut seen = std::collections::HashSet::new();
+    rpaths.retain(|path| seen.insert(path.clone()));
     args.extend(rpaths.iter().map(|path| format!("-Wl,-rpath,{path}")));
     Ok(args)
 }
@@ -92,7 +96,11 @@ fn library(
 ) -> Result<(), Diagnostic> {
     let setting = format!("`[link.library.{name}]`");
     if let Some(package) = &library.pkg_config {
-        args.extend(ask(package, library.kind, &setting, library.package.as_deref())?);
+        let words = ask(package, library.kind, &setting, library.package.as_deref())?;
+        if library.kind == Kind::Shared {
+            rpaths.extend(folders(&words));
+        }
+        args.extend(words);
     } else if let Some(path) = &library.path {
         let file = found(name, library, &folder.join(path), &setting)?;
         if library.kind == Kind::Shared
@@ -130,6 +138,11 @@ fn missing(text: String, setting: &str, key: &str, package: Option<&str>) -> Dia
     let install = package.map_or_else(String::new, |p| format!("install the package `{p}`, or "));
     Diagnostic::without_place(codes::LIBRARY_MISSING, text)
         .help(format!("{install}correct `{key}` under {setting} in the project file"))
+}
+
+/// Folders of shared libraries that the system does not look in by itself: pkg-config names no others.
+fn folders(words: &[String]) -> Vec<String> {
+    words.iter().filter_map(|w| w.strip_prefix("-L")).map(str::to_owned).collect()
 }
 
 /// What pkg-config says to link a package.
