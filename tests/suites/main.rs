@@ -11,6 +11,7 @@ mod programs;
 mod snapshots;
 mod spec;
 mod tidy;
+mod voice;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -32,6 +33,7 @@ fn main() {
     trials.extend(litmus::trials());
     trials.extend(example::trials());
     trials.extend(abi::trials());
+    trials.extend(voice::trials());
     trials.extend(bindgen::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }

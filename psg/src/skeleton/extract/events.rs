@@ -153,6 +153,8 @@ impl Run<'_> {
         let effects: Vec<Option<ParamEffect>> = self.psg.externs[x].params.iter().map(|p| p.2).collect();
         let mut list = Vec::new();
         let mut through: Option<Val> = None;
+        // A result may point into what the arguments point to: a batch of tokens holds the tokens' address.
+        let mut inside = Val::Bottom;
         for (i, &o) in node.operands.iter().enumerate() {
             let flat = frame.get(o).flat();
             if flat.locations.is_empty() {
@@ -169,6 +171,8 @@ impl Run<'_> {
                 if matches!(self.out.locations[location as usize].kind, LocationKind::Handle(_)) {
                     let one = Val::location(location);
                     through = Some(through.map_or(one.clone(), |v| v.join(&one)));
+                } else {
+                    inside = inside.join(&Val::location(location));
                 }
             }
         }
@@ -179,6 +183,7 @@ impl Run<'_> {
                 list.push((location, Mode::Write, false));
                 Val::location(location)
             });
+            value = value.join(&inside);
         }
         self.touch(id, false, CPU, false, &list, &AccessKind::Extern(x), out);
         let joined = node.operands.iter().fold(Val::Bottom, |v, &o| v.join(&frame.get(o))).flattened();
