@@ -33,6 +33,7 @@ pub fn trials() -> Vec<Trial> {
         trial("bindgen/library_is_called", library_is_called),
         trial("bindgen/mistakes_have_codes", mistakes),
         trial("bindgen/link_settings", link_settings),
+        trial("bindgen/callbacks_capture_nothing", callbacks_capture_nothing),
     ];
     for (header, least) in SYSTEM {
         let name =
@@ -163,6 +164,31 @@ fn mistakes() -> Result<(), String> {
         return Err(format!("libclang's package is not named:\n{}", done.stderr));
     }
     Ok(())
+}
+
+/// A function that C is to call must be code alone; what C calls through a parameter is allowed.
+fn callbacks_capture_nothing() -> Result<(), String> {
+    let scratch = Scratch::new();
+    let sort = "module Main\n\n\
+        [<Extern(\"c\", EntryPoint = \"qsort\")>]\n\
+        extern unit qsort(base_: nativeptr<int>, count: unativeint, size: unativeint, \
+        compare: nativeptr<int> -> nativeptr<int> -> int)\n\n";
+    let rest = "    let numbers: nativeptr<int> = NativePtr.stackalloc 4\n    \
+        for i in 0 .. 3 do NativePtr.set numbers i ((i * 7 + 3) % 5)\n    \
+        qsort(numbers, 4un, 4un, COMPARE)\n    \
+        for i in 0 .. 3 do printf \"%d \" (NativePtr.get numbers i)\n    0\n";
+    let downwards = "let compare (a: nativeptr<int>) (b: nativeptr<int>) : int = NativePtr.read b - NativePtr.read a\n\n\
+        [<EntryPoint>]\nlet main (args: string array) : int =\n";
+    let good = scratch.file("good.clef", format!("{sort}{downwards}{}", rest.replace("COMPARE", "compare")));
+    let printed = ok(Command::new(clefc()).arg("run").arg(&good))?;
+    same("numbers sorted by C", "4 3 2 0 ", &printed)?;
+    let lambda = "(fun a b -> compare a b + args.Length)";
+    let bad = scratch.file("bad.clef", format!("{sort}{downwards}{}", rest.replace("COMPARE", lambda)));
+    let done = run(Command::new(clefc()).arg("check").arg(&bad), "")?;
+    if done.code == 1 && done.stderr.contains("CLEF0291") && done.stderr.contains("capture nothing") {
+        return Ok(());
+    }
+    Err(format!("a capturing callback: exit code {}\n{}", done.code, done.stderr))
 }
 
 fn link_settings() -> Result<(), String> {

@@ -79,10 +79,7 @@ impl<'a, 'u> Reader<'a, 'u> {
         match cursor.kind() {
             c::CXCursor_FunctionDecl => self.function(cursor),
             c::CXCursor_StructDecl | c::CXCursor_UnionDecl => {
-                // A declaration in advance gets its place in the order by its definition, where there is one.
-                if cursor.definition().is_none_or(|d| d.usr() == cursor.usr()) {
-                    self.record(cursor);
-                }
+                self.record(cursor);
             }
             c::CXCursor_EnumDecl => self.enumeration(cursor),
             c::CXCursor_TypedefDecl => {

@@ -308,7 +308,10 @@ fn bytes(size: u64, align: u64) -> Option<CType> {
 
 /// Integers that fill the bytes between two places, as wide as the places and the struct allow.
 fn filler(from: u64, to: u64, align: u64) -> CType {
-    let width = [8, 4, 2].into_iter().find(|w| from % w == 0 && to % w == 0 && *w <= align).unwrap_or(1);
+    let width = [8, 4, 2]
+        .into_iter()
+        .find(|w| from.is_multiple_of(*w) && to.is_multiple_of(*w) && *w <= align)
+        .unwrap_or(1);
     repeated(unsigned(width).unwrap_or(CType::Scalar("byte", 1)), (to - from) / width)
 }
 
