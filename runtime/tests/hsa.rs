@@ -308,6 +308,23 @@ fn a_queue_that_fails_is_reported_with_kernel_and_line() {
 }
 
 #[test]
+fn a_memory_fault_is_reported_with_kernel_and_line() {
+    for seed in ["", "5"] {
+        let wishes = [("CLEF_HSA_MOCK_FAULT", "memory:next"), ("CLEF_HSA_MOCK_SEED", seed)];
+        let ended = on_mock(&format!("memory-{seed}"), &wishes, || {
+            let (a, b) = (ints(9), ints(9));
+            let fill = at(40, fill_kernel(), GPU, 0, header(0, 1));
+            let bad = at(41, next_kernel(), GPU, 0, header(2, 2));
+            fill.run(&[a as u64, 1]);
+            bad.run(&[a as u64, b as u64]);
+            bad.wait();
+        });
+        ended.ends(134, "test.clef:41:5: the device failed: a kernel touched the address 0xdeadf000");
+        ended.ends(134, "in kernel `next` on the GPU, dispatched at test.clef:41:5");
+    }
+}
+
+#[test]
 fn incoherent_memory_shows_a_missing_scope() {
     // CPU fills, GPU copies, CPU reads: needs acquire system and release system.
     let run = |acquire: u16, release: u16, seed: &str| {
