@@ -214,8 +214,8 @@ pub enum ElementKind {
 pub struct Chain {
     /// Indices into [`FencePlan::elements`], in the order of the hops.
     pub elements: Vec<u32>,
-    /// One sentence for people.
-    pub reason: String,
+    /// One sentence for people; interned, since there are few different ones.
+    pub reason: Ustr,
 }
 
 /// `signalCompletion` in the source.

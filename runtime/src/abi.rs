@@ -196,7 +196,7 @@ pub const ROUTE_VULKAN: u32 = 2;
 // Functions that compiled code calls without an intrinsic's name. `Loc` is a trailing `const Loc*`:
 //
 //   void* clef_alloc(int64_t bytes);  void clef_free(void* p, int64_t bytes);      (never null; not zeroed)
-//       bytes of clef_free: as asked for, or another number with the same multiple of 16 above it (up to 1024).
+//       bytes of clef_free: as asked for, or another number with the same multiple of 8 above it (up to 1024).
 //   void* clef_realloc(void* p, int64_t old, int64_t new);
 //   void clef_free_deferred(void* object, void (*destructor)(void*));
 //       Runs destructor(object) now, or, from inside another such call, behind it: long chains without deep stacks.

@@ -1,13 +1,15 @@
 //! Memory of compiled programs: size classes with a free list per thread, in front of the C library's allocator.
 //!
-//! - Up to [`SMALL`] bytes: rounded up to a multiple of 16, one free list for each size, cut from chunks. A block is
+//! - Up to [`SMALL`] bytes: rounded up to a multiple of 8, one free list for each size, cut from chunks. A block is
 //!   given back with the size that was asked for (or any other that rounds to the same multiple), so it needs no head.
+//!   Blocks are aligned to 8.
 //! - Above: `malloc` and `free`.
 //!
 //! A thread's state is one [`Heap`], reached through [`clef_heap`]; compiled code may inline allocation against it:
-//! load `free[class]`; if it is not null, store the block's first word there, add 1 to `live[class]`, and the block is
-//! yours. Freeing is the reverse. A block that another thread frees stays with that thread. Chunks are never returned
-//! to the system, and the heap of a thread that ends is kept (the runtime's own threads never end).
+//! load `free[class]`; if it is not null, store the block's first word there, and the block is yours. Freeing is the
+//! reverse. What is alive is what was cut less what is in the free lists, counted when asked for. A block that another
+//! thread frees stays with that thread. Chunks are never returned to the system, and the heap of a thread that ends is
+//! kept (the runtime's own threads never end).
 //!
 //! Running out of memory stops the program with a message; no function here returns null.
 
@@ -18,19 +20,23 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// The largest size, in bytes, that has a free list.
 pub const SMALL: usize = 1024;
-/// Free lists: class `n` has blocks of `16 * n` bytes. Class 0 is unused; its counter is that of large blocks.
-pub const CLASSES: usize = SMALL / 16 + 1;
+/// Sizes are multiples of it.
+const UNIT: usize = 8;
+/// Free lists: class `n` has blocks of `8 * n` bytes. Class 0 is unused; its counter is that of large blocks.
+pub const CLASSES: usize = SMALL / UNIT + 1;
+/// Bytes that are cut into blocks of a size at once.
+const BATCH: usize = 1024;
 
 const FIRST_CHUNK: usize = 32 << 10;
 const LARGEST_CHUNK: usize = 1 << 20;
 
-/// A thread's memory. Layout is part of the ABI: `free` at offset 0, `live` behind it.
+/// A thread's memory. Layout is part of the ABI: `free` at offset 0.
 #[repr(C)]
 pub struct Heap {
     /// Heads of the free lists; a free block's first word is the next one.
     free: [*mut u8; CLASSES],
-    /// Blocks given out less blocks taken back by this thread, by class.
-    live: [i64; CLASSES],
+    /// Blocks cut so far, by class; of class 0, large blocks given out less those taken back.
+    cut: [i64; CLASSES],
     bump: *mut u8,
     end: *mut u8,
     chunk: usize,
@@ -85,16 +91,15 @@ fn new_heap() -> *mut Heap {
     heap
 }
 
-/// `bytes` of memory, not zeroed, aligned to 16.
+/// `bytes` of memory, not zeroed, aligned to 8.
 #[unsafe(no_mangle)]
 pub extern "C" fn clef_alloc(bytes: i64) -> *mut u8 {
     let bytes = bytes as usize;
-    let class = bytes.wrapping_add(15) / 16;
+    let class = bytes.wrapping_add(UNIT - 1) / UNIT;
     let heap = clef_heap();
-    // SAFETY: the heap is this thread's own; blocks in a free list are unused and at least 16 bytes long.
+    // SAFETY: the heap is this thread's own; blocks in a free list are unused and at least 8 bytes long.
     unsafe {
         if class.wrapping_sub(1) < CLASSES - 1 {
-            (*heap).live[class] += 1;
             let block = (*heap).free[class];
             if block.is_null() {
                 return refill(heap, class);
@@ -102,7 +107,7 @@ pub extern "C" fn clef_alloc(bytes: i64) -> *mut u8 {
             (*heap).free[class] = block.cast::<*mut u8>().read();
             return block;
         }
-        (*heap).live[0] += 1;
+        (*heap).cut[0] += 1;
         let block = libc::malloc(bytes.max(1));
         if block.is_null() {
             out_of_memory(bytes);
@@ -120,16 +125,15 @@ pub unsafe extern "C" fn clef_free(block: *mut u8, bytes: i64) {
     if block.is_null() {
         return;
     }
-    let class = (bytes as usize).wrapping_add(15) / 16;
+    let class = (bytes as usize).wrapping_add(UNIT - 1) / UNIT;
     let heap = clef_heap();
     // SAFETY: the caller's promise.
     unsafe {
         if class.wrapping_sub(1) < CLASSES - 1 {
-            (*heap).live[class] -= 1;
             block.cast::<*mut u8>().write((*heap).free[class]);
             (*heap).free[class] = block;
         } else {
-            (*heap).live[0] -= 1;
+            (*heap).cut[0] -= 1;
             libc::free(block.cast());
         }
     }
@@ -151,7 +155,7 @@ pub unsafe extern "C" fn clef_realloc(block: *mut u8, old: i64, new: i64) -> *mu
             }
             return moved.cast();
         }
-        if old_bytes.div_ceil(16) == new_bytes.div_ceil(16) && old_bytes != 0 {
+        if old_bytes.div_ceil(UNIT) == new_bytes.div_ceil(UNIT) && old_bytes != 0 {
             return block;
         }
         let moved = clef_alloc(new);
@@ -163,20 +167,22 @@ pub unsafe extern "C" fn clef_realloc(block: *mut u8, old: i64, new: i64) -> *mu
     }
 }
 
-/// Cuts a block of a class from the chunk, or from a new one. The rest of an old chunk goes to its free list.
+/// Cuts blocks of a class from the chunk, or from a new one: gives one, and puts the others on the free list. The rest
+/// of an old chunk goes to its free list.
 #[cold]
 #[inline(never)]
 unsafe fn refill(heap: *mut Heap, class: usize) -> *mut u8 {
-    let size = class * 16;
+    let size = class * UNIT;
     // SAFETY: `bump..end` is unused memory of this thread's chunk.
     unsafe {
         let heap = &mut *heap;
         let left = heap.end as usize - heap.bump as usize;
         if left < size {
-            if left >= 16 {
-                let rest = left / 16;
+            if left >= UNIT {
+                let rest = left / UNIT;
                 heap.bump.cast::<*mut u8>().write(heap.free[rest]);
                 heap.free[rest] = heap.bump;
+                heap.cut[rest] += 1;
             }
             let bytes = heap.chunk;
             heap.chunk = (bytes * 2).min(LARGEST_CHUNK);
@@ -186,8 +192,16 @@ unsafe fn refill(heap: *mut Heap, class: usize) -> *mut u8 {
             }
             heap.end = heap.bump.add(bytes);
         }
+        let left = heap.end as usize - heap.bump as usize;
+        let blocks = (left.min(BATCH.max(size)) / size).max(1);
         let block = heap.bump;
-        heap.bump = block.add(size);
+        heap.bump = block.add(blocks * size);
+        heap.cut[class] += blocks as i64;
+        for i in 1..blocks {
+            let next = if i + 1 < blocks { block.add((i + 1) * size) } else { ptr::null_mut() };
+            block.add(i * size).cast::<*mut u8>().write(next);
+        }
+        heap.free[class] = if blocks > 1 { block.add(size) } else { ptr::null_mut() };
         block
     }
 }
@@ -231,15 +245,20 @@ pub fn live_objects() -> Vec<(usize, i64)> {
     let mut totals = [0_i64; CLASSES];
     let mut heap = HEAPS.load(Ordering::Acquire);
     while !heap.is_null() {
-        // SAFETY: heaps are never freed; counters of other threads may be a little old.
+        // SAFETY: heaps are never freed; no other thread allocates meanwhile.
         unsafe {
             for (class, total) in totals.iter_mut().enumerate() {
-                *total += (&raw const (*heap).live[class]).read_volatile();
+                *total += (&raw const (*heap).cut[class]).read_volatile();
+                let mut block = (&raw const (*heap).free[class]).read_volatile();
+                while !block.is_null() {
+                    *total -= 1;
+                    block = block.cast::<*mut u8>().read();
+                }
             }
             heap = (*heap).next;
         }
     }
-    totals.iter().enumerate().filter(|(_, n)| **n != 0).map(|(class, n)| (class * 16, *n)).collect()
+    totals.iter().enumerate().filter(|(_, n)| **n != 0).map(|(class, n)| (class * UNIT, *n)).collect()
 }
 
 /// Lists what is still alive on standard error; whether there was something.

@@ -14,6 +14,9 @@ const TABLES: [&str; 3] = ["hsa-gfx1151", "hsa-gfx942", "vulkan"];
 const HEAD: &str = "module Litmus
 open BAREWire.HSA
 
+[<FidelityExtern(\"c\", \"memcmp\")>]
+let outside (x: nativeint) (y: nativeint) (n: int64) : int = NativeDefault.zeroed ()
+
 [<Kernel(\"w\")>]
 let fill (v: int) (z: UnifiedBuffer<int>) : unit =
     for i in parallel (0 .. Buffer.length z - 1) do
@@ -72,23 +75,27 @@ fn test(line: &str) -> Result<(), String> {
     let source = expand(program)?;
     let folder = Scratch::new();
     let file = folder.file("Litmus.clef", &source);
+    let mut cheaper = Vec::new();
     for (table, wanted) in TABLES.iter().zip(costs.split_whitespace()) {
         let done =
             run(Command::new(clefc()).args(["fences", "--cost", table, "--format", "json"]).arg(&file), "")?;
         let json: serde_json::Value =
             serde_json::from_str(&done.stdout).map_err(|e| format!("{e}: {}", done.stderr))?;
         if wanted != "-" && json["cost"].to_string() != wanted {
-            return Err(format!(
-                "{table}: the plan costs {}, the cheapest {wanted}: {}",
-                json["cost"], json["plan"]
-            ));
+            cheaper.push(format!("{table}: the plan costs {}, not {wanted}: {}", json["cost"], json["plan"]));
         }
+    }
+    if !cheaper.is_empty() {
+        return Err(cheaper.join("\n"));
     }
     for table in TABLES {
         let audit = run(Command::new(clefc()).args(["audit", "--cost", table]).arg(&file), "")?;
         if audit.code != 0 {
             return Err(format!("{table}: {}{}", audit.stdout, audit.stderr));
         }
+    }
+    if program.contains('X') {
+        return Ok(()); // the interpreter does not call foreign functions
     }
     let meaning = run(Command::new(clefc()).args(["run", "--interpret"]).arg(&file), "")?;
     let binary = folder.0.join("program");
@@ -109,6 +116,8 @@ pub fn expand(program: &str) -> Result<String, String> {
     let mut out = String::from(HEAD);
     let mut depth = 1;
     let mut value = 0;
+    // Open blocks: the number of the function that is called twice at its end.
+    let mut calls: Vec<Option<i32>> = Vec::new();
     let separated = program.replace('{', " { ; ").replace('}', " ; } ; ");
     for statement in separated.split(';').map(str::trim).filter(|s| !s.is_empty()) {
         let words: Vec<&str> = statement.split_whitespace().collect();
@@ -117,17 +126,36 @@ pub fn expand(program: &str) -> Result<String, String> {
         match words[..] {
             ["loop", "{"] => {
                 let _ = writeln!(out, "{pad}for round = 1 to 3 do");
+                calls.push(None);
                 depth += 1;
             }
             ["if", "{"] => {
                 let _ = writeln!(out, "{pad}if argv.Length = 0 then");
+                calls.push(None);
                 depth += 1;
             }
             ["else", "{"] => {
                 let _ = writeln!(out, "{pad}else");
+                calls.push(None);
                 depth += 1;
             }
-            ["}"] => depth -= 1,
+            ["twice", "{"] => {
+                calls.push(Some(value));
+                let _ = writeln!(out, "{pad}let again{value} () =");
+                depth += 1;
+                continue;
+            }
+            ["}"] => {
+                depth -= 1;
+                if let Some(Some(name)) = calls.pop() {
+                    let pad = "    ".repeat(depth);
+                    let _ = writeln!(out, "{pad}again{name} ()\n{pad}again{name} ()");
+                }
+                continue;
+            }
+            ["X", buffer] => {
+                let _ = writeln!(out, "{pad}sum <- sum + outside {buffer}.Address {buffer}.Address 0L");
+            }
             ["C", what, buffer] => {
                 let text = match what {
                     "r" => format!("sum <- sum * 7 + {buffer}.[1]"),

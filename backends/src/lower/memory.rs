@@ -11,19 +11,18 @@ use crate::mlir::{Attr, Ty, Value};
 use clef_psg::id::TypeId;
 use clef_psg::ty::Type;
 
-/// The largest block with a free list, and the offset of the counters behind the lists' heads: the runtime's `SMALL`
-/// and `CLASSES`.
+/// The largest block with a free list, and the step from class to class: the runtime's `SMALL` and `UNIT`.
 const LARGEST_CLASS: i64 = 1024;
-const LIVE: i64 = 8 * (LARGEST_CLASS / 16 + 1);
+const UNIT: i64 = 8;
 /// Symbol of the place that holds the main thread's heap.
 pub(super) const HEAP: &str = "clef.heap";
 
 fn new_symbol(class: i64) -> String {
-    format!("clef.new.{}", 16 * class)
+    format!("clef.new.{}", UNIT * class)
 }
 
 fn release_symbol(class: i64) -> String {
-    format!("clef.release.{}", 16 * class)
+    format!("clef.release.{}", UNIT * class)
 }
 
 impl Lower<'_> {
@@ -121,7 +120,7 @@ impl Lower<'_> {
 
     pub(super) fn allocate(&mut self, bytes: i64) -> Value {
         if self.inlines_memory(bytes) {
-            let class = (bytes + 15) / 16;
+            let class = (bytes + UNIT - 1) / UNIT;
             self.glue.classes[0].insert(class);
             let ptr = self.cx.ty.ptr;
             let call = self.cx.call(Callee::Symbol(&new_symbol(class)), &[], ptr, Conv::Fast, Tail::No);
@@ -142,7 +141,7 @@ impl Lower<'_> {
     /// Gives a block of a fixed size back.
     pub(super) fn release_block(&mut self, object: Value, bytes: i64) {
         if self.inlines_memory(bytes) {
-            let class = (bytes + 15) / 16;
+            let class = (bytes + UNIT - 1) / UNIT;
             self.glue.classes[1].insert(class);
             let void = self.cx.ty.void;
             self.cx.call(Callee::Symbol(&release_symbol(class)), &[object], void, Conv::Fast, Tail::No);
@@ -184,15 +183,6 @@ impl Lower<'_> {
         (self.load_tagged(ptr, place, tag), tag)
     }
 
-    /// Adds to the number of blocks in use.
-    fn count_blocks(&mut self, heap: Value, class: i64, by: i64, tag: Option<Attr>) {
-        let place = self.cx.offset(heap, LIVE + 8 * class);
-        let live = self.load_tagged(self.cx.ty.i64, place, tag);
-        let by = self.cx.const_i64(by);
-        let live = self.cx.add(live, by);
-        self.store_tagged(live, place, tag);
-    }
-
     /// `clef.new.N`: takes a block from its free list; asks the runtime where that is empty.
     pub(super) fn define_new(&mut self, class: i64) {
         let ptr = self.cx.ty.ptr;
@@ -210,10 +200,9 @@ impl Lower<'_> {
         self.cx.set_block(fast);
         let next = self.cx.load(ptr, block);
         self.store_tagged(next, head, tag);
-        self.count_blocks(heap, class, 1, tag);
         self.cx.br(out, &[block]);
         self.cx.set_block(slow);
-        let bytes = self.cx.const_i64(16 * class);
+        let bytes = self.cx.const_i64(UNIT * class);
         let fresh = self.allocate_value(bytes);
         self.cx.br(out, &[fresh]);
         self.cx.set_block(out);
@@ -232,7 +221,6 @@ impl Lower<'_> {
         let next = self.load_tagged(ptr, head, tag);
         self.cx.store(next, block);
         self.store_tagged(block, head, tag);
-        self.count_blocks(heap, class, -1, tag);
         self.cx.ret(None);
     }
 }

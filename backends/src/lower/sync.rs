@@ -101,8 +101,8 @@ impl Lower<'_> {
                 }
             };
             for chain in reasons {
-                if !target.contains(&chain.reason) {
-                    target.push(chain.reason.clone());
+                if !target.iter().any(|t| *t == chain.reason.as_str()) {
+                    target.push(chain.reason.to_string());
                 }
             }
         }

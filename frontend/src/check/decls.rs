@@ -24,6 +24,8 @@ pub(crate) struct OpenDef {
     /// Its open variables may become type parameters.
     pub general: bool,
     pub span: Span,
+    /// It waited for a later definition to know its type.
+    pub late: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -34,6 +36,8 @@ impl<'a> Checker<'a> {
         }
         self.enter_header(file);
         self.check_decls(&file.decls);
+        self.close_deferred(true);
+        self.types.clear();
         self.module = ModuleId(0);
     }
 
@@ -72,7 +76,10 @@ impl<'a> Checker<'a> {
             }
             DeclKind::Error => {}
         }
-        self.types.clear();
+        // The types of values that wait for a later use stay open.
+        if self.deferred.is_empty() {
+            self.types.clear();
+        }
     }
 
     pub(crate) fn open_path(&mut self, path: &ast::Path) {
@@ -343,7 +350,15 @@ impl<'a> Checker<'a> {
             self.cx.body.root = Some(root);
             let def = self.define(decl, b, name.name, name.span);
             let cx = std::mem::take(&mut self.cx);
-            let open = OpenDef { def, cx, ty: local_ty, params: Vec::new(), general: false, span: name.span };
+            let open = OpenDef {
+                def,
+                cx,
+                ty: local_ty,
+                params: Vec::new(),
+                general: false,
+                span: name.span,
+                late: false,
+            };
             self.close_group(vec![open]);
             self.module_mut().values.insert(name.name, Value::Def(def));
         }
@@ -371,7 +386,15 @@ impl<'a> Checker<'a> {
         self.cx.body.root = Some(root);
         let ty = self.ty(root);
         let cx = std::mem::take(&mut self.cx);
-        self.close_group(vec![OpenDef { def, cx, ty, params: Vec::new(), general: false, span: e.span }]);
+        self.close_group(vec![OpenDef {
+            def,
+            cx,
+            ty,
+            params: Vec::new(),
+            general: false,
+            span: e.span,
+            late: false,
+        }]);
     }
 
     /// Infers a binding's parameters and body in the current context.
@@ -419,7 +442,7 @@ impl<'a> Checker<'a> {
             self.cx.body.root = Some(root);
         }
         let cx = std::mem::take(&mut self.cx);
-        OpenDef { def, cx, ty, params: locals, general, span: b.span }
+        OpenDef { def, cx, ty, params: locals, general, span: b.span, late: false }
     }
 
     fn entry_type(&mut self, params: &[Pattern]) -> Ty {
@@ -453,6 +476,10 @@ impl<'a> Checker<'a> {
             open.cx = std::mem::take(&mut self.cx);
         }
         self.types.level = 0;
+        if !self.deferred.is_empty() {
+            let waits = group.iter().any(|open| self.mentions_deferred(&open.cx));
+            self.close_deferred(waits);
+        }
         let mut found = Quantified::default();
         let mut general = true;
         for open in &group {
@@ -463,6 +490,11 @@ impl<'a> Checker<'a> {
                     self.types.collect(ty, &mut found);
                 }
             }
+        }
+        if !general && !found.types.is_empty() && !self.in_library {
+            self.defer(group);
+            self.types.level = 1;
+            return;
         }
         if !general {
             self.restrict(&group, &found);
@@ -475,6 +507,63 @@ impl<'a> Checker<'a> {
             self.store(open, &found, declared);
         }
         self.types.level = 1;
+    }
+
+    /// A value that may not be generic gets the rest of its type from the first use that knows it.
+    fn defer(&mut self, mut group: Vec<OpenDef>) {
+        for open in &mut group {
+            open.late = true;
+            self.types.lower(open.ty, 0, None);
+            for e in &open.cx.body.exprs {
+                self.types.lower(e.ty, 0, None);
+            }
+            for p in &open.cx.pending {
+                for &ty in &p.types() {
+                    self.types.lower(ty, 0, None);
+                }
+            }
+            let info = open.def.index();
+            self.def_info[info].mono = None;
+            self.defs[info].ty = open.ty;
+            // Values are computed in the order of the text.
+            self.inits.push(open.def);
+        }
+        self.deferred.push(group);
+    }
+
+    /// Stores the deferred values whose types are known by now; `all`: gives up on the others.
+    fn close_deferred(&mut self, all: bool) {
+        let level = std::mem::replace(&mut self.types.level, 0);
+        for mut group in std::mem::take(&mut self.deferred) {
+            for open in &mut group {
+                self.cx = std::mem::take(&mut open.cx);
+                self.solve_pending(true);
+                open.cx = std::mem::take(&mut self.cx);
+            }
+            let mut found = Quantified::default();
+            for open in &group {
+                open.cx.body.exprs.iter().for_each(|e| self.types.waiting(e.ty, &mut found));
+            }
+            if !found.types.is_empty() && !all {
+                self.deferred.push(group);
+                continue;
+            }
+            if !found.types.is_empty() {
+                self.restrict(&group, &found);
+                self.types.give_up(&found);
+            }
+            for open in group {
+                self.store(open, &Quantified::default(), 0);
+            }
+        }
+        self.types.level = level;
+    }
+
+    /// Does a body use a deferred value whose type is not known yet?
+    fn mentions_deferred(&mut self, cx: &Cx) -> bool {
+        let mut found = Quantified::default();
+        cx.body.exprs.iter().for_each(|e| self.types.waiting(e.ty, &mut found));
+        !found.types.is_empty()
     }
 
     /// A value that may not be generic must have a type without open variables.
@@ -501,7 +590,7 @@ impl<'a> Checker<'a> {
     }
 
     fn store(&mut self, open: OpenDef, found: &Quantified, declared: usize) {
-        let OpenDef { def, cx, ty, params, .. } = open;
+        let OpenDef { def, cx, ty, params, late, .. } = open;
         self.cx = cx;
         let mut type_params = self.cx.params.clone();
         let mut taken: Vec<Ustr> = type_params.iter().map(|p| p.name).collect();
@@ -558,7 +647,7 @@ impl<'a> Checker<'a> {
         } else {
             let is_mutable = matches!(slot.kind, DefKind::Value { is_mutable: true, .. });
             slot.kind = DefKind::Value { body, is_mutable };
-            if !is_generic && !self.in_library {
+            if !is_generic && !self.in_library && !late {
                 self.inits.push(def);
             }
         }

@@ -178,7 +178,7 @@ impl<'a> Checker<'a> {
         self.leave(mark);
         self.cx.body.root = Some(root);
         let cx = std::mem::take(&mut self.cx);
-        OpenDef { def, cx, ty: expected, params: locals, general: true, span: m.span }
+        OpenDef { def, cx, ty: expected, params: locals, general: true, span: m.span, late: false }
     }
 
     /// `type C(x: int) = let ..`: a function that evaluates the `let`s and makes the record of hidden fields.
@@ -305,7 +305,7 @@ impl<'a> Checker<'a> {
         };
         let def = self.new_def(def, DefInfo { arity: 1, ..DefInfo::default() });
         let cx = std::mem::take(&mut self.cx);
-        self.close_group(vec![OpenDef { def, cx, ty, params: vec![arg], general: true, span }]);
+        self.close_group(vec![OpenDef { def, cx, ty, params: vec![arg], general: true, span, late: false }]);
         self.type_info[id.index()].constructor = Some(Value::Def(def));
         if source.members.is_empty() && fields.is_empty() {
             self.diags.push(

@@ -200,6 +200,8 @@ pub(crate) struct Checker<'a> {
     pub defs: Vec<typed::Def>,
     pub def_info: Vec<DefInfo>,
     pub inits: Vec<DefId>,
+    /// Values whose types wait for a later use.
+    pub deferred: Vec<Vec<decls::OpenDef>>,
     pub entry: Option<DefId>,
     /// A user's file has effects at top level: the program is no library.
     pub has_effects: bool,
@@ -235,6 +237,7 @@ impl<'a> Checker<'a> {
             defs: Vec::new(),
             def_info: Vec::new(),
             inits: Vec::new(),
+            deferred: Vec::new(),
             entry: None,
             has_effects: false,
             modules: vec![env::Module::new(Ustr::from(""))],

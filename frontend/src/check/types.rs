@@ -501,6 +501,36 @@ impl Types {
         (first, kinds)
     }
 
+    /// The variables of a type that wait for a later definition (level 0).
+    pub fn waiting(&mut self, ty: Ty, out: &mut Quantified) {
+        let ty = self.find(ty);
+        if ty.0 & OPEN == 0 {
+            return;
+        }
+        let index = ty.0 & !OPEN;
+        match self.nodes[index as usize].clone() {
+            Node::Var { level: 0 } if !out.types.contains(&index) => out.types.push(index),
+            Node::Var { .. } | Node::Link(_) => {}
+            Node::Type(t) => match t {
+                Type::Named(_, args) => {
+                    for arg in &args {
+                        if let TypeArg::Type(t) = arg {
+                            self.waiting(*t, out);
+                        }
+                    }
+                }
+                Type::Tuple(items) => items.iter().for_each(|&t| self.waiting(t, out)),
+                Type::AnonRecord(fields) => fields.iter().for_each(|&(_, t)| self.waiting(t, out)),
+                Type::Fun(a, b) => {
+                    self.waiting(a, out);
+                    self.waiting(b, out);
+                }
+                Type::Array(t) | Type::NativePtr(t) => self.waiting(t, out),
+                _ => {}
+            },
+        }
+    }
+
     /// The variables of a type with a level above the current one, in order of appearance.
     pub fn quantifiable(&mut self, ty: Ty) -> Quantified {
         let mut out = Quantified::default();

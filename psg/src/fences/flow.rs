@@ -3,8 +3,9 @@
 //! A forward data-flow analysis over the skeleton's tree. Tokens only appear and facts only disappear while loops and
 //! shared bodies are iterated, so that a handoff that is broken at any time is broken.
 
+use super::demand::Demand;
 use super::state::{On, Packet, Rules, State};
-use crate::plan::Family;
+use crate::plan::{Family, Scope};
 use crate::skeleton::{Block, CPU, EPOCH, NPU, Site, Skeleton, Step};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -31,8 +32,8 @@ pub enum El {
     /// Pipeline barrier before / behind a dispatch.
     Before(u32),
     Behind(u32),
-    Release(u32, crate::plan::Scope),
-    Acquire(u32, crate::plan::Scope),
+    Release(u32, Scope),
+    Acquire(u32, Scope),
     Clean(u32),
 }
 
@@ -47,23 +48,63 @@ impl Placed {
     pub fn new(elements: impl IntoIterator<Item = El>) -> Self {
         let mut out = Self::default();
         for element in elements {
-            match element {
-                El::Wait { at, on } => out.waits.entry(at).or_default().push(on),
-                El::Follow { before, on } => out.packets.entry(before).or_default().after.push(on),
-                El::Before(site) => out.packets.entry(site).or_default().before = true,
-                El::Behind(site) => out.packets.entry(site).or_default().behind = true,
-                El::Release(site, scope) => {
-                    let packet = out.packets.entry(site).or_default();
-                    packet.release = packet.release.max(Some(scope));
-                }
-                El::Acquire(site, scope) => {
-                    let packet = out.packets.entry(site).or_default();
-                    packet.acquire = packet.acquire.max(Some(scope));
-                }
-                El::Clean(site) => out.packets.entry(site).or_default().clean = true,
-            }
+            out.insert(element);
         }
         out
+    }
+
+    /// Adds an element. True where it makes a difference.
+    pub fn insert(&mut self, element: El) -> bool {
+        fn set(flag: &mut bool) -> bool {
+            !std::mem::replace(flag, true)
+        }
+        fn widen(scope: &mut Option<Scope>, to: Scope) -> bool {
+            let wider = *scope < Some(to);
+            *scope = (*scope).max(Some(to));
+            wider
+        }
+        fn push(list: &mut SmallVec<[u32; 1]>, on: u32) -> bool {
+            let new = !list.contains(&on);
+            if new {
+                list.push(on);
+            }
+            new
+        }
+        match element {
+            El::Wait { at, on } => push(self.waits.entry(at).or_default(), on),
+            El::Follow { before, on } => push(&mut self.at(before).after, on),
+            El::Before(site) => set(&mut self.at(site).before),
+            El::Behind(site) => set(&mut self.at(site).behind),
+            El::Release(site, scope) => widen(&mut self.at(site).release, scope),
+            El::Acquire(site, scope) => widen(&mut self.at(site).acquire, scope),
+            El::Clean(site) => set(&mut self.at(site).clean),
+        }
+    }
+
+    /// Takes an element away.
+    pub fn remove(&mut self, element: El) {
+        match element {
+            El::Wait { at, on } => {
+                if let Some(list) = self.waits.get_mut(&at) {
+                    list.retain(|o| *o != on);
+                }
+            }
+            El::Follow { before, on } => self.at(before).after.retain(|o| *o != on),
+            El::Before(site) => self.at(site).before = false,
+            El::Behind(site) => self.at(site).behind = false,
+            El::Release(site, _) => self.at(site).release = None,
+            El::Acquire(site, _) => self.at(site).acquire = None,
+            El::Clean(site) => self.at(site).clean = false,
+        }
+    }
+
+    fn at(&mut self, site: u32) -> &mut Packet {
+        self.packets.entry(site).or_default()
+    }
+
+    /// What was placed at a dispatch.
+    pub fn packet(&self, site: u32) -> Option<&Packet> {
+        self.packets.get(&site)
     }
 }
 
@@ -80,8 +121,10 @@ pub struct Found {
 }
 
 pub struct Flow<'a> {
-    rules: Rules<'a>,
-    placed: &'a Placed,
+    pub(super) rules: Rules<'a>,
+    pub(super) placed: Placed,
+    /// Places what is missing ([`super::demand`]).
+    pub(super) demand: Option<Demand<'a>>,
     pub found: Found,
     /// State at each loop's head.
     loops: Vec<Option<State>>,
@@ -91,15 +134,16 @@ pub struct Flow<'a> {
     changed: bool,
     none: Packet,
     /// Stop at the first pair that is not satisfied.
-    quick: bool,
-    broken: bool,
+    pub(super) quick: bool,
+    pub(super) broken: bool,
 }
 
 impl<'a> Flow<'a> {
-    pub fn new(skeleton: &'a Skeleton, family: Family, placed: &'a Placed) -> Self {
+    pub fn new(skeleton: &'a Skeleton, family: Family, placed: Placed) -> Self {
         Self {
             rules: Rules::new(skeleton, family),
             placed,
+            demand: None,
             found: Found::default(),
             loops: vec![None; skeleton.loops as usize],
             before: vec![None; skeleton.shared.len()],
@@ -124,7 +168,22 @@ impl<'a> Flow<'a> {
         !self.broken
     }
 
-    fn fixpoint(&mut self) {
+    /// What was missing and is placed now, and the handoffs.
+    pub fn demanded(mut self) -> (Vec<El>, Found) {
+        self.fixpoint();
+        self.found.pairs.sort_unstable();
+        self.found.pairs.dedup();
+        (self.demand.map(|d| d.placed).unwrap_or_default(), self.found)
+    }
+
+    /// Forgets what was known at the heads of loops.
+    pub(super) fn forget(&mut self, loops: &[u32]) {
+        for &id in loops {
+            self.loops[id as usize] = None;
+        }
+    }
+
+    pub(super) fn fixpoint(&mut self) {
         let skeleton = self.rules.skeleton;
         loop {
             self.changed = false;
@@ -153,7 +212,7 @@ impl<'a> Flow<'a> {
         state
     }
 
-    fn step(&mut self, step: &'a Step, mut state: State) -> Option<State> {
+    pub(super) fn step(&mut self, step: &'a Step, mut state: State) -> Option<State> {
         match step {
             Step::Event { site, accesses } => {
                 self.event(*site, accesses, &mut state);
@@ -210,6 +269,9 @@ impl<'a> Flow<'a> {
         let rules = self.rules;
         let Site { context, dispatch, .. } = rules.skeleton.sites[site as usize];
         self.waits(Anchor::Site(site), state);
+        if self.demand.is_some() {
+            self.supply(site, accesses, state);
+        }
         let packet = if dispatch {
             self.placed.packets.get(&site).unwrap_or(&self.none).clone()
         } else {
@@ -251,6 +313,13 @@ impl<'a> Flow<'a> {
             }
             let ok = State::satisfied(self.rules, token, context, info.mode.reads());
             self.broken |= !ok;
+            if let Some(demand) = &self.demand {
+                // Sorted and made unique at the end: dearer to look up each.
+                if demand.record {
+                    self.found.pairs.push((token.access, access));
+                }
+                continue;
+            }
             if self.quick {
                 continue;
             }

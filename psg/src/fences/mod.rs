@@ -8,6 +8,7 @@
 //! plan there is; markers change nothing; the result is deterministic. Whether it is right is checked again, by other
 //! code, in [`crate::certify`].
 
+mod demand;
 mod exact;
 mod flow;
 mod place;
@@ -18,6 +19,7 @@ mod sync;
 pub mod tables;
 #[cfg(test)]
 mod tests;
+mod trial;
 pub mod view;
 
 use crate::graph::Psg;

@@ -1,21 +1,29 @@
 //! Placement: from the handoffs to a cheap, minimal set of elements.
 //!
-//! A straight-line program is searched ([`super::exact`]). Otherwise each handoff first gets the elements that its two
-//! ends alone would need, waits are moved out of loops that do not make the need again, and then whatever is not needed
-//! is taken away or narrowed, the dearest first, as long as the flow analysis finds every handoff satisfied. Two such
-//! plans are made, one that prefers the oldest dispatch to wait for and one that prefers the newest; the cheaper wins.
+//! A straight-line program is searched ([`super::exact`]). Otherwise several plans are made: each handoff gets the
+//! elements that its two ends alone would need, or what it lacks when the program comes to it ([`super::demand`]); each
+//! once with a preference for the oldest dispatch to wait for and once for the newest. Waits are moved out of loops that
+//! do not make the need again. Then whatever is not needed is taken away or narrowed, the dearest first, as long as
+//! every handoff stays satisfied ([`super::trial`]). The cheapest plan wins. Programs of more than [`SMALL`] events get
+//! the plan made on demand as it is.
 
+use super::demand;
 use super::exact::{Line, Search};
 use super::flow::{Anchor, El, Flow, Found, Placed, is_queue};
 use super::state::{Rules, bit};
+use super::trial::Trial;
 use crate::plan::{CostTable, Family, Scope};
 use crate::skeleton::{Block, CPU, NPU, Skeleton, Step};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Accesses up to which nothing is dropped from the search (in practice).
 const EXACT: usize = 18;
-/// How much work pruning may be: elements times events.
-const PRUNING: usize = 4_000_000;
+/// Events up to which elements are tried one by one.
+pub const SMALL: usize = 512;
+/// Events up to which plans also start from what each handoff alone would need.
+const TINY: usize = 64;
+/// Events that trying may go over in one plan.
+const TRYING: usize = 50_000;
 
 pub struct Placement {
     pub elements: Vec<El>,
@@ -42,15 +50,21 @@ pub fn cost(table: &CostTable, elements: &[El]) -> u32 {
 
 /// Does the plan satisfy every handoff?
 pub fn holds(skeleton: &Skeleton, family: Family, elements: &[El]) -> bool {
-    Flow::new(skeleton, family, &Placed::new(elements.iter().copied())).holds()
+    Flow::new(skeleton, family, Placed::new(elements.iter().copied())).holds()
 }
 
 /// A plan for the skeleton under the table.
 pub fn place(skeleton: &Skeleton, table: &CostTable) -> Placement {
-    let found = Flow::new(skeleton, table.family, &Placed::default()).run();
-    let placer = Placer { skeleton, table, found: &found, stacks: loop_stacks(skeleton) };
-    let mut elements = placer.general();
-    if let Some(exact) = placer.straight(&elements) {
+    let stacks = loop_stacks(skeleton);
+    let (oldest, mut found) = demand::place(skeleton, table.family, &stacks, false);
+    let small = skeleton.events() <= SMALL;
+    if let (false, Some(elements)) = (small, &oldest) {
+        return Placement { elements: elements.clone(), found };
+    }
+    found = Flow::new(skeleton, table.family, Placed::default()).run();
+    let placer = Placer { skeleton, table, found: &found, stacks };
+    let mut elements = placer.general(oldest, small);
+    if let (true, Some(exact)) = (small, placer.straight(&elements)) {
         if cost(table, &exact) <= cost(table, &elements) {
             elements = exact;
         }
@@ -68,21 +82,29 @@ struct Placer<'a> {
 }
 
 impl Placer<'_> {
-    fn general(&self) -> Vec<El> {
-        let all: FxHashSet<El> =
-            self.found.pairs.iter().enumerate().flat_map(|(i, _)| self.local(i, false)).collect();
-        let newest: FxHashSet<El> =
-            self.found.pairs.iter().enumerate().flat_map(|(i, _)| self.local(i, true)).collect();
-        let work = all.len() * self.skeleton.events();
-        let mut best = sorted(all);
-        if work <= PRUNING {
-            best = self.prune(best);
-            let other = self.prune(sorted(newest));
+    /// The cheapest of several plans, with nothing in it that is not needed.
+    fn general(&self, demanded: Option<Vec<El>>, small: bool) -> Vec<El> {
+        let every = |newest| (0..self.found.pairs.len()).flat_map(move |i| self.local(i, newest)).collect();
+        let all: Vec<El> = every(false);
+        if !small {
+            return widest(all);
+        }
+        let newest = demand::place(self.skeleton, self.table.family, &self.stacks, true).0;
+        let tiny = self.skeleton.events() <= TINY;
+        let mut starts: Vec<Vec<El>> = [demanded, newest].into_iter().flatten().collect();
+        if tiny || starts.is_empty() {
+            starts.insert(0, widest(every(true)));
+            starts.insert(0, widest(all));
+        }
+        let mut starts = starts.into_iter();
+        let mut best = starts.next().map(|first| self.prune(first)).unwrap_or_default();
+        for other in starts {
+            let other = self.prune(other);
             if cost(self.table, &other) < cost(self.table, &best) && self.holds(&other) {
                 best = other;
             }
-            self.retarget(&mut best);
         }
+        self.retarget(&mut best);
         best
     }
 
@@ -152,11 +174,15 @@ impl Placer<'_> {
             _ => (1, std::cmp::Reverse(site_of(e)), 0),
         };
         order.sort_by_key(|e| (std::cmp::Reverse(price(self.table, *e)), place(e), *e));
+        let whole = elements.clone();
+        let mut trial = Trial::new(self.skeleton, self.table.family, &elements);
+        let mut gone: FxHashSet<El> = FxHashSet::default();
         for element in order {
-            let Some(at) = elements.iter().position(|&e| e == element) else { continue };
-            let without: Vec<El> = elements.iter().copied().filter(|&e| e != element).collect();
-            if self.holds(&without) {
-                elements = without;
+            if trial.spent > TRYING {
+                break;
+            }
+            if trial.change(element, None) {
+                gone.insert(element);
                 continue;
             }
             let narrow = match element {
@@ -164,15 +190,14 @@ impl Placer<'_> {
                 El::Acquire(site, Scope::System) => El::Acquire(site, Scope::Agent),
                 _ => continue,
             };
-            let mut narrower = elements.clone();
-            narrower[at] = narrow;
-            narrower.sort();
-            narrower.dedup();
-            if self.holds(&narrower) {
-                elements = narrower;
+            if trial.change(element, Some(narrow)) {
+                gone.insert(element);
+                elements.push(narrow);
             }
         }
-        elements
+        elements.retain(|e| !gone.contains(e));
+        elements.sort();
+        if self.holds(&elements) { elements } else { whole }
     }
 
     /// The first site inside a loop.
@@ -181,10 +206,9 @@ impl Placer<'_> {
     }
 
     /// Moves waits and semaphores to the oldest dispatch that does: less to wait for.
-    fn retarget(&self, elements: &mut [El]) {
-        if self.skeleton.sites.len() * elements.len() * self.skeleton.events() > PRUNING {
-            return;
-        }
+    fn retarget(&self, elements: &mut Vec<El>) {
+        let whole = elements.clone();
+        let mut trial = Trial::new(self.skeleton, self.table.family, elements);
         for i in 0..elements.len() {
             let (old, first) = match elements[i] {
                 El::Wait { on, .. } => (on, 0),
@@ -192,22 +216,28 @@ impl Placer<'_> {
                 _ => continue,
             };
             let context = self.skeleton.sites[old as usize].context;
-            for on in first..old {
+            // What a newer dispatch tells, an older one of the queue may not: the first that does not do ends it.
+            for on in (first..old).rev() {
                 let site = &self.skeleton.sites[on as usize];
                 if site.context != context || !site.dispatch {
                     continue;
                 }
-                let kept = elements[i];
-                elements[i] = match kept {
+                if trial.spent > TRYING {
+                    break;
+                }
+                let moved = match elements[i] {
                     El::Wait { at, .. } => El::Wait { at, on },
                     El::Follow { before, .. } => El::Follow { before, on },
                     other => other,
                 };
-                if self.holds(elements) {
+                if elements.contains(&moved) || !trial.change(elements[i], Some(moved)) {
                     break;
                 }
-                elements[i] = kept;
+                elements[i] = moved;
             }
+        }
+        if !self.holds(elements) {
+            *elements = whole;
         }
     }
 
@@ -235,8 +265,7 @@ impl Placer<'_> {
         }
         let width = match accesses {
             0..=EXACT => 400_000,
-            0..=64 => 4_000,
-            0..=4_000 => 12,
+            0..=64 => 200,
             _ => return None,
         };
         let mut rules = Rules::new(self.skeleton, self.table.family);
@@ -248,7 +277,7 @@ impl Placer<'_> {
             debug_assert!(false, "the search's plan does not hold: {elements:?}");
             return None;
         }
-        if accesses > EXACT && elements.len() * self.skeleton.events() <= PRUNING {
+        if accesses > EXACT {
             elements = self.prune(elements);
         }
         self.retarget(&mut elements);
@@ -345,10 +374,10 @@ impl Placer<'_> {
     }
 }
 
-fn sorted(set: FxHashSet<El>) -> Vec<El> {
-    let mut out: Vec<El> = set.into_iter().collect();
+/// Elements once each; system scope includes agent scope.
+pub fn widest(mut out: Vec<El>) -> Vec<El> {
     out.sort();
-    // System scope includes agent scope.
+    out.dedup();
     let wide: FxHashSet<El> = out.iter().copied().collect();
     out.retain(|e| match *e {
         El::Release(s, Scope::Agent) => !wide.contains(&El::Release(s, Scope::System)),

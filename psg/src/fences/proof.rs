@@ -5,15 +5,18 @@
 //! chain names those elements that stand at the two ends.
 
 use super::flow::{Anchor, El, Flow, Placed};
-use super::place::{Placement, price};
+use super::place::{Placement, SMALL, price};
+use super::trial::Trial;
 use crate::plan::{
-    Chain, CostTable, Element, ElementKind, Family, FencePlan, Handoff, HandoffKind, Marker, Point, Scope,
+    Chain, Context, CostTable, Element, ElementKind, Family, FencePlan, Handoff, HandoffKind, Marker, Point,
+    Scope,
 };
 use crate::skeleton::{Block, Skeleton, Step};
 use rustc_hash::{FxHashMap, FxHashSet};
+use ustr::Ustr;
 
-/// How much work the search for chains may be: elements times events.
-const BUDGET: usize = 2_000_000;
+/// Events that the search for chains may go over.
+const BUDGET: usize = 30_000;
 
 /// Turns a placement into a plan with its certificate.
 pub fn assemble(skeleton: &Skeleton, table: &CostTable, placement: Placement) -> FencePlan {
@@ -21,7 +24,7 @@ pub fn assemble(skeleton: &Skeleton, table: &CostTable, placement: Placement) ->
     pairs.sort_by_key(|&(from, to)| (to, from));
     let handoffs: Vec<Handoff> = pairs.iter().map(|&(from, to)| handoff(skeleton, from, to)).collect();
     let elements = &placement.elements;
-    let small = (elements.len() + 1) * skeleton.events() <= BUDGET;
+    let small = skeleton.events() <= SMALL;
     let chains =
         if small { tried(skeleton, table, elements, &pairs) } else { nearby(skeleton, elements, &pairs) };
     let mut covers: Vec<Vec<u32>> = vec![Vec::new(); elements.len()];
@@ -30,12 +33,21 @@ pub fn assemble(skeleton: &Skeleton, table: &CostTable, placement: Placement) ->
             covers[e as usize].push(h as u32);
         }
     }
+    let mut reasons: FxHashMap<(HandoffKind, Context, Context, Vec<Hop>), Ustr> = FxHashMap::default();
     let certificate = chains
-        .iter()
+        .into_iter()
         .zip(&handoffs)
         .map(|(chain, handoff)| {
-            let steps: Vec<El> = chain.iter().map(|&e| elements[e as usize]).collect();
-            Chain { elements: chain.clone(), reason: reason(skeleton, table.family, handoff, &steps) }
+            let hops: Vec<Hop> = chain.iter().map(|&e| Hop::new(skeleton, elements[e as usize])).collect();
+            let context = |access: u32| skeleton.accesses[access as usize].context;
+            let key = (handoff.kind, context(handoff.from), context(handoff.to), hops);
+            let free = key.3.is_empty();
+            let why = || Ustr::from(&reason(skeleton, table.family, handoff, &key.3));
+            let reason = if free { why() } else { reasons.get(&key).copied().unwrap_or_else(why) };
+            if !free {
+                reasons.entry(key).or_insert(reason);
+            }
+            Chain { elements: chain, reason }
         })
         .collect();
     let elements = elements
@@ -89,19 +101,18 @@ fn kind(skeleton: &Skeleton, family: Family, element: El) -> ElementKind {
 
 /// By pair: satisfied by these elements?
 fn satisfied(skeleton: &Skeleton, family: Family, elements: &[El], pairs: &[(u32, u32)]) -> Vec<bool> {
-    let found = Flow::new(skeleton, family, &Placed::new(elements.iter().copied())).run();
+    let found = Flow::new(skeleton, family, Placed::new(elements.iter().copied())).run();
     pairs.iter().map(|p| found.index.get(p).is_none_or(|&i| found.satisfied[i as usize])).collect()
 }
 
 /// Chains by trying: without which elements is a handoff broken?
 fn tried(skeleton: &Skeleton, table: &CostTable, elements: &[El], pairs: &[(u32, u32)]) -> Vec<Vec<u32>> {
-    let without = |drop: usize| -> Vec<El> {
-        elements.iter().enumerate().filter(|&(i, _)| i != drop).map(|(_, &e)| e).collect()
-    };
     let mut chains: Vec<Vec<u32>> = vec![Vec::new(); pairs.len()];
-    for e in 0..elements.len() {
-        for (h, ok) in satisfied(skeleton, table.family, &without(e), pairs).into_iter().enumerate() {
-            if !ok {
+    let index: FxHashMap<(u32, u32), usize> = pairs.iter().enumerate().map(|(h, &p)| (p, h)).collect();
+    let mut trial = Trial::new(skeleton, table.family, elements);
+    for (e, &element) in elements.iter().enumerate() {
+        for pair in trial.broken_without(element) {
+            if let Some(&h) = index.get(&pair) {
                 chains[h].push(e as u32);
             }
         }
@@ -110,15 +121,27 @@ fn tried(skeleton: &Skeleton, table: &CostTable, elements: &[El], pairs: &[(u32,
     let mut work = BUDGET;
     let pick = |chain: &[u32]| chain.iter().map(|&e| elements[e as usize]).collect::<Vec<_>>();
     let mut known: FxHashMap<Vec<u32>, Vec<bool>> = FxHashMap::default();
+    let near = nearby(skeleton, elements, pairs);
     for h in 0..chains.len() {
         let base = chains[h].clone();
-        let enough = known
-            .entry(base.clone())
-            .or_insert_with(|| satisfied(skeleton, table.family, &pick(&base), pairs))[h];
-        if enough || work < elements.len() * skeleton.events() {
+        let run = skeleton.events();
+        let enough = match known.get(&base) {
+            Some(enough) => Some(enough[h]),
+            None if work < run => None,
+            None => {
+                work -= run;
+                let enough = satisfied(skeleton, table.family, &pick(&base), pairs);
+                Some(known.entry(base.clone()).or_insert(enough)[h])
+            }
+        };
+        if enough == Some(true) {
             continue;
         }
-        work -= elements.len() * skeleton.events();
+        if work < elements.len() * run {
+            chains[h].extend(near[h].iter().filter(|e| !base.contains(e)));
+            continue;
+        }
+        work -= elements.len() * run;
         let mut chain: Vec<u32> = (0..elements.len() as u32).collect();
         for e in (0..elements.len() as u32).filter(|e| !base.contains(e)) {
             let fewer: Vec<u32> = chain.iter().copied().filter(|&x| x != e).collect();
@@ -174,36 +197,55 @@ fn hop(element: El) -> u8 {
     }
 }
 
-/// The certificate's sentence.
-fn reason(skeleton: &Skeleton, family: Family, handoff: &Handoff, chain: &[El]) -> String {
-    let (a, b) = (&skeleton.accesses[handoff.from as usize], &skeleton.accesses[handoff.to as usize]);
-    let context = |site: u32| skeleton.contexts[skeleton.sites[site as usize].context as usize];
-    if chain.is_empty() {
-        return free(skeleton, family, handoff);
+/// What a sentence says of an element.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Hop {
+    Release(Context, Scope),
+    Acquire(Context, Scope),
+    Wait { on: Context, hoisted: bool },
+    Follow { queue: Context, on: Context },
+    Before(Context),
+    Behind(Context),
+    Clean,
+}
+
+impl Hop {
+    fn new(skeleton: &Skeleton, element: El) -> Self {
+        let context = |site: u32| skeleton.contexts[skeleton.sites[site as usize].context as usize];
+        match element {
+            El::Release(s, scope) => Self::Release(context(s), scope),
+            El::Acquire(s, scope) => Self::Acquire(context(s), scope),
+            El::Wait { at, on } => Self::Wait { on: context(on), hoisted: matches!(at, Anchor::Loop(_)) },
+            El::Follow { before, on } => Self::Follow { queue: context(before), on: context(on) },
+            El::Before(s) => Self::Before(context(s)),
+            El::Behind(s) => Self::Behind(context(s)),
+            El::Clean(_) => Self::Clean,
+        }
     }
-    let steps: Vec<String> = chain
-        .iter()
-        .map(|&e| match e {
-            El::Release(s, scope) => {
-                format!("the {} packet releases its writes {}", context(s), reach(scope))
+
+    fn text(self) -> String {
+        match self {
+            Self::Release(of, scope) => format!("the {of} packet releases its writes {}", reach(scope)),
+            Self::Acquire(of, scope) => format!("the {of} packet acquires {}", from_where(scope)),
+            Self::Wait { on, hoisted: false } => format!("the host waits for the {on} dispatch"),
+            Self::Wait { on, hoisted: true } => {
+                format!("the host waits for the {on} dispatch, once before the loop")
             }
-            El::Acquire(s, scope) => format!("the {} packet acquires {}", context(s), from_where(scope)),
-            El::Wait { at: Anchor::Site(_), on } => {
-                format!("the host waits for the {} dispatch", context(on))
-            }
-            El::Wait { at: Anchor::Loop(_), on } => {
-                format!("the host waits for the {} dispatch, once before the loop", context(on))
-            }
-            El::Follow { before, on } => {
-                format!("{} starts after {}'s dispatch has ended", context(before), context(on))
-            }
-            El::Before(s) => {
-                format!("a barrier in {}'s stream orders and publishes what came before", context(s))
-            }
-            El::Behind(s) => format!("a barrier behind the {} dispatch publishes its writes", context(s)),
-            El::Clean(_) => "the doorbell writes the host's dirty lines to memory for the NPU".to_owned(),
-        })
-        .collect();
+            Self::Follow { queue, on } => format!("{queue} starts after {on}'s dispatch has ended"),
+            Self::Before(of) => format!("a barrier in {of}'s stream orders and publishes what came before"),
+            Self::Behind(of) => format!("a barrier behind the {of} dispatch publishes its writes"),
+            Self::Clean => "the doorbell writes the host's dirty lines to memory for the NPU".to_owned(),
+        }
+    }
+}
+
+/// The certificate's sentence.
+fn reason(skeleton: &Skeleton, family: Family, handoff: &Handoff, chain: &[Hop]) -> String {
+    let (a, b) = (&skeleton.accesses[handoff.from as usize], &skeleton.accesses[handoff.to as usize]);
+    if chain.is_empty() {
+        return free(skeleton, family, handoff).to_owned();
+    }
+    let steps: Vec<String> = chain.iter().map(|hop| hop.text()).collect();
     let what = match handoff.kind {
         HandoffKind::WriteRead => format!("{} reads what {} wrote", b.context, a.context),
         HandoffKind::WriteWrite => format!("{} overwrites what {} wrote", b.context, a.context),
@@ -221,20 +263,18 @@ fn from_where(scope: Scope) -> &'static str {
 }
 
 /// Why a handoff needs nothing.
-fn free(skeleton: &Skeleton, family: Family, handoff: &Handoff) -> String {
+fn free(skeleton: &Skeleton, family: Family, handoff: &Handoff) -> &'static str {
     let site = |access: u32| &skeleton.sites[skeleton.access_site[access as usize] as usize];
     let (a, b) = (site(handoff.from), site(handoff.to));
     match (a.dispatch, b.dispatch) {
-        (false, false) => "both happen on the host's own time, one after the other".to_owned(),
+        (false, false) => "both happen on the host's own time, one after the other",
         (false, true) if handoff.kind == HandoffKind::ReadWrite => {
-            "a dispatch starts after everything the host did before it".to_owned()
+            "a dispatch starts after everything the host did before it"
         }
-        (false, true) if family == Family::Vulkan => {
-            "the submission makes the host's writes visible".to_owned()
-        }
-        (false, true) => "the doorbell publishes the host's write before the dispatch starts".to_owned(),
-        (true, _) if a.context == b.context => "the queue runs in order".to_owned(),
-        (true, _) => "what was done for earlier handoffs already orders them".to_owned(),
+        (false, true) if family == Family::Vulkan => "the submission makes the host's writes visible",
+        (false, true) => "the doorbell publishes the host's write before the dispatch starts",
+        (true, _) if a.context == b.context => "the queue runs in order",
+        (true, _) => "what was done for earlier handoffs already orders them",
     }
 }
 

@@ -134,7 +134,7 @@ impl<'a> Rules<'a> {
         Self { skeleton, family, devices: devices.map_or(1, |d| d as usize + 1), sites: true }
     }
 
-    fn agent_fact(&self, context: u8) -> usize {
+    pub(super) fn agent_fact(&self, context: u8) -> usize {
         AGENT + self.skeleton.device(context).unwrap_or(0) as usize
     }
 }
@@ -317,7 +317,7 @@ impl State {
 
 impl Token {
     /// What the host sees after it learned something.
-    fn settle_host(&mut self) {
+    pub(super) fn settle_host(&mut self) {
         if !self.writes {
             return;
         }
