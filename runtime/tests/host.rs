@@ -267,7 +267,7 @@ fn leaks_are_counted() {
         unsafe { memory::clef_free(p, 40) };
         memory::clef_alloc(33);
     })
-    .ends(136, "leak: 1 object(s) of 48 bytes");
+    .ends(136, "leak: 1 object(s) of 40 bytes");
     scenario("no-leak", &[("CLEF_DEBUG_LEAKS", "1")], || {
         let blocks: Vec<_> = (1..3000).map(|n| (memory::clef_alloc(n), n)).collect();
         for (p, n) in blocks {
