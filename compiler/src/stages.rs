@@ -89,8 +89,14 @@ pub struct Analysed {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// How often a function may be copied for the functions passed to it, by optimisation level: not at all for code
+/// that nobody waits for but its compiler, and so often that only large generated programs meet the limit otherwise.
+pub fn versions(opt_level: u8) -> build::Options {
+    build::Options { versions: if opt_level == 0 { 0 } else { 16 } }
+}
+
 /// Builds, verifies and analyses the graph.
-pub fn analyse(checked: &mut Checked) -> Result<Analysed, Bug> {
+pub fn analyse(checked: &mut Checked, options: build::Options) -> Result<Analysed, Bug> {
     let files = checked
         .session
         .files
@@ -98,7 +104,7 @@ pub fn analyse(checked: &mut Checked) -> Result<Analysed, Bug> {
         .map(|f| FileInfo { name: f.name.clone(), lines: f.lines.clone() })
         .collect();
     let (mut psg, mut diagnostics) =
-        checked.timings.measure("graph", || build::build(&checked.program, files));
+        checked.timings.measure("graph", || build::build(&checked.program, files, options));
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Ok(Analysed { psg, kernels: KernelFacts::default(), diagnostics });
     }
