@@ -4,14 +4,14 @@
 //! blocks hang on layout); the offside rule for operators at a line's head is the state's.
 
 use super::expr::starts_expr;
-use super::grammar::{At, Input, Parser, Read, Rule, by_hand, chain, operator, place, text, token};
+use super::grammar::{At, Parser, Rule, by_hand, chain, operator, text, token};
 use super::state::State;
 use super::types;
 use crate::ast::{Expr, ExprKind, Ident, TypeExpr};
 use crate::codes;
 use crate::lex::{Kind, Token};
+use crate::span::Span;
 use chumsky::pratt::{infix, left, postfix, right};
-use chumsky::primitive::custom;
 use chumsky::{IterParser as _, Parser as _};
 use ustr::Ustr;
 
@@ -81,8 +81,9 @@ fn from_right<'s>(level: u8) -> impl Rule<'s, Token> {
     operator((2 * level + 1, 2 * level), move |s| s.strength() == level)
 }
 
-/// Operands and operators.
-pub(super) fn binary<'s>() -> impl Rule<'s, Expr> {
+/// The operators behind a first operand, which [`Parser::binary`] has read: most expressions have none, and for those the
+/// Pratt parser would ask for each strength in vain. Boxes, since it hands its operands around by value.
+fn operators<'s>() -> impl Rule<'s, Box<Expr>> {
     let l = |level| (left(u16::from(level)), from_left(level));
     let r = |level| (right(u16::from(level)), from_right(level));
     macro_rules! infixes {
@@ -102,16 +103,26 @@ pub(super) fn binary<'s>() -> impl Rule<'s, Expr> {
         postfix(u16::from(strength::CAST), cast(strength::CAST), cast_expr),
         postfix(u16::from(strength::TEST), cast(strength::TEST), cast_expr),
     );
-    chain(by_hand(|p| p.operand()).pratt((many, casts)), |span| Expr { kind: ExprKind::Error, span })
+    chain(by_hand(|p| p.operand()).pratt((many, casts)), |span| Box::new(error_expr(span)))
 }
 
-fn infix_expr<'s>(l: Expr, op: Token, r: Expr, at: &mut At<'s, '_>) -> Expr {
+fn error_expr(span: Span) -> Expr {
+    Expr { kind: ExprKind::Error, span }
+}
+
+/// From where `e` begins to the last token.
+fn since(e: &Expr, at: &mut At<'_, '_>) -> Span {
+    at.state().get().map_or(e.span, |state| state.span_from(e.span))
+}
+
+fn infix_expr<'s>(l: Box<Expr>, op: Token, r: Box<Expr>, at: &mut At<'s, '_>) -> Box<Expr> {
     let op = Ident { name: Ustr::from(text(at, op)), span: op.span };
-    Expr { kind: ExprKind::Infix(op, Box::new(l), Box::new(r)), span: place(at) }
+    let span = since(&l, at);
+    Box::new(Expr { kind: ExprKind::Infix(op, l, r), span })
 }
 
 /// `e :> T`, `e :?> T`, `e :? T`: understood, reported.
-fn cast_expr<'s>(e: Expr, (op, ty): (Token, TypeExpr), at: &mut At<'s, '_>) -> Expr {
+fn cast_expr<'s>(e: Box<Expr>, (op, ty): (Token, TypeExpr), at: &mut At<'s, '_>) -> Box<Expr> {
     let name = if op.kind == Kind::TypeTest { "a type test" } else { "a cast between types of a hierarchy" };
     if let Some(state) = at.state().get() {
         state.unsupported(
@@ -121,46 +132,59 @@ fn cast_expr<'s>(e: Expr, (op, ty): (Token, TypeExpr), at: &mut At<'s, '_>) -> E
             "types have no subtypes here; use a union and `match` on its cases",
         );
     }
+    let span = since(&e, at);
     let kind = if op.kind == Kind::TypeTest {
-        ExprKind::Unsupported { form: Ustr::from(":?"), inner: Some(Box::new(e)) }
+        ExprKind::Unsupported { form: Ustr::from(":?"), inner: Some(e) }
     } else {
-        ExprKind::Cast(Box::new(e), ty)
+        ExprKind::Cast(e, ty)
     };
-    Expr { kind, span: place(at) }
+    Box::new(Expr { kind, span })
 }
 
-/// An expression or a tuple without parentheses.
-fn expr<'s>() -> impl Rule<'s, Expr> {
-    let more = token(Kind::Comma).ignore_then(by_hand(|p| p.continue_line())).ignore_then(custom(any_binary));
-    binary().then(more.repeated().collect::<Vec<_>>()).map_with(|(first, mut items), at| {
-        if items.is_empty() {
-            return first;
-        }
-        items.insert(0, first);
-        Expr { kind: ExprKind::Tuple(items), span: place(at) }
-    })
-}
-
-fn any_binary<'s>(input: &mut Input<'s, '_>) -> Read<Expr> {
-    input.parse(binary())
+/// An expression with operators, and no tuple.
+pub(super) fn binary<'s>() -> impl Rule<'s, Expr> {
+    by_hand(|p| p.binary())
 }
 
 impl Parser<'_, '_, '_> {
+    /// An expression or a tuple without parentheses.
     pub(super) fn expr(&mut self) -> Expr {
-        self.run(expr()).unwrap_or_else(|| self.error_expr())
+        let first = self.binary();
+        if self.cur() != Kind::Comma {
+            return first;
+        }
+        let start = first.span;
+        let more = token(Kind::Comma).ignore_then(by_hand(|p| p.continue_line())).ignore_then(binary());
+        let mut items = vec![first];
+        items.extend(self.run(more.repeated().collect::<Vec<_>>()).into_iter().flatten());
+        Expr { kind: ExprKind::Tuple(items), span: self.span_from(start) }
     }
 
     /// An expression with operators, and no tuple.
     pub(super) fn binary(&mut self) -> Expr {
-        self.run(binary()).unwrap_or_else(|| self.error_expr())
+        if !self.enter() {
+            self.leave();
+            return self.error_expr();
+        }
+        let first = self.unary();
+        self.level.set((usize::MAX, strength::NONE));
+        self.leave();
+        if self.strength() == strength::NONE {
+            return first;
+        }
+        self.first = Some(Box::new(first));
+        self.run(operators()).map_or_else(|| self.error_expr(), |e| *e)
     }
 
     /// What stands before, between and after operators.
-    fn operand(&mut self) -> Expr {
+    fn operand(&mut self) -> Box<Expr> {
+        if let Some(first) = self.first.take() {
+            return first;
+        }
         let e = if self.behind_operator() { self.right_operand() } else { self.unary() };
         // Inside, other columns held: the token at hand may be judged anew.
         self.level.set((usize::MAX, strength::NONE));
-        e
+        Box::new(e)
     }
 
     fn right_operand(&mut self) -> Expr {

@@ -1,8 +1,8 @@
 //! Patterns. From weakest to tightest: `as`, `|`, `,`, `&`, `::`, `: type`, a case with its arguments.
 
 use super::grammar::{
-    At, Input, Parser, Read, Rule, ahead, by_hand, chain, expected, ident, operator, path, place, token,
-    token_if,
+    At, Input, Parser, Read, Rule, ahead, by_hand, chain, expected, ident, nested, operator, path, place,
+    token, token_if,
 };
 use super::state::State;
 use super::types;
@@ -10,12 +10,18 @@ use crate::ast::{Ident, Lit, Path, Pattern, PatternKind, TypeExpr};
 use crate::codes;
 use crate::lex::Kind;
 use crate::span::Span;
+use chumsky::error::EmptyErr;
 use chumsky::pratt::{infix, left, postfix, right};
 use chumsky::primitive::{choice, custom};
 use chumsky::{IterParser as _, Parser as _};
 
 fn error_pattern(span: Span) -> Pattern {
     Pattern { kind: PatternKind::Error, span }
+}
+
+/// From where `p` begins to the last token.
+fn since(p: Span, kind: PatternKind, at: &mut At<'_, '_>) -> Pattern {
+    Pattern { kind, span: at.state().get().map_or(p, |state| state.span_from(p)) }
 }
 
 fn pat(kind: PatternKind, at: &mut At<'_, '_>) -> Pattern {
@@ -25,6 +31,24 @@ fn pat(kind: PatternKind, at: &mut At<'_, '_>) -> Pattern {
 /// A pattern. `any_line`: `|` continues it on any line, as in a case of `match`, since `->` must follow. `tuples`: a comma
 /// makes a tuple.
 pub(super) fn pattern<'s>(any_line: bool, tuples: bool) -> impl Rule<'s, Pattern> {
+    let more = move |s: &State<'_>| {
+        use Kind::{Amp, As, Bar, Colon, Comma, Cons};
+        matches!(s.cur(), Amp | As | Bar | Colon | Comma | Cons) || any_line && s.raw() == Bar
+    };
+    // The Pratt parser starts where there is an operator for it: most patterns are names.
+    let gated = custom(move |input: &mut Input<'s, '_>| {
+        let first = input.parse(operand())?;
+        match input.state().get() {
+            Some(state) if more(state) => state.first_pattern = Some(first),
+            _ => return Ok(first),
+        }
+        input.parse(operators(any_line, tuples))
+    });
+    nested(gated, error_pattern)
+}
+
+/// The operators behind a first operand that waits in the state.
+fn operators<'s>(any_line: bool, tuples: bool) -> impl Rule<'s, Pattern> {
     let bar = move |s: &State<'_>| s.cur() == Kind::Bar || any_line && s.raw() == Kind::Bar;
     let comma = move |s: &State<'_>| tuples && s.cur() == Kind::Comma;
     let colon = |s: &State<'_>| s.cur() == Kind::Colon && s.open.last().is_some_and(|o| o.0 == Kind::LParen);
@@ -33,25 +57,32 @@ pub(super) fn pattern<'s>(any_line: bool, tuples: bool) -> impl Rule<'s, Pattern
     let typed = operator((12, 12), colon).ignore_then(link).ignore_then(types::type_expr());
     let operators = (
         infix(right(5), operator((11, 10), |s| s.cur() == Kind::Cons), |l, _, r, at: &mut At<'s, '_>| {
-            pat(PatternKind::Cons(Box::new(l), Box::new(r)), at)
+            since(l.span, PatternKind::Cons(Box::new(l), Box::new(r)), at)
         }),
         infix(left(4), operator((8, 9), |s| s.cur() == Kind::Amp), |l, _, r, at: &mut At<'s, '_>| {
-            pat(PatternKind::And(Box::new(l), Box::new(r)), at)
+            since(l.span, PatternKind::And(Box::new(l), Box::new(r)), at)
         }),
         infix(left(3), operator((6, 7), comma), tuple),
         infix(left(2), operator((4, 5), bar), |l, _, r, at: &mut At<'s, '_>| {
-            pat(PatternKind::Or(Box::new(l), Box::new(r)), at)
+            since(l.span, PatternKind::Or(Box::new(l), Box::new(r)), at)
         }),
-        postfix(1, named, |p, name: Ident, at: &mut At<'s, '_>| pat(PatternKind::As(Box::new(p), name), at)),
+        postfix(1, named, |p, name: Ident, at: &mut At<'s, '_>| {
+            since(p.span, PatternKind::As(Box::new(p), name), at)
+        }),
         postfix(6, typed, |p, ty: TypeExpr, at: &mut At<'s, '_>| {
-            pat(PatternKind::Typed(Box::new(p), ty), at)
+            since(p.span, PatternKind::Typed(Box::new(p), ty), at)
         }),
     );
-    chain(operand().pratt(operators), error_pattern)
+    let waiting = custom(|input: &mut Input<'s, '_>| {
+        let first = input.state().get().and_then(|state| state.first_pattern.take());
+        first.ok_or(EmptyErr::default())
+    });
+    chain(waiting.or(operand()).pratt(operators), error_pattern)
 }
 
 /// `a, b` and a third make one tuple; one in parentheses is another.
 fn tuple<'s, O>(l: Pattern, _: O, r: Pattern, at: &mut At<'s, '_>) -> Pattern {
+    let start = l.span;
     let items = match l.kind {
         PatternKind::Tuple(mut items) => {
             items.push(r);
@@ -59,7 +90,7 @@ fn tuple<'s, O>(l: Pattern, _: O, r: Pattern, at: &mut At<'s, '_>) -> Pattern {
         }
         kind => vec![Pattern { kind, span: l.span }, r],
     };
-    pat(PatternKind::Tuple(items), at)
+    since(start, PatternKind::Tuple(items), at)
 }
 
 fn operand<'s>() -> impl Rule<'s, Pattern> {
