@@ -4,7 +4,7 @@ use crate::library;
 use crate::project::Project;
 use crate::session::Session;
 use clef_frontend::diagnostic::Diagnostic;
-use clef_frontend::{ast, check, parse, typed};
+use clef_frontend::{ast, check, lex, parse, typed};
 use clef_psg::fences::{self, FenceOptions};
 use clef_psg::graph::{FileInfo, Psg};
 use clef_psg::kernel::{self, KernelFacts};
@@ -50,19 +50,21 @@ pub fn check(project: &Project) -> Checked {
     let (mut session, mut diagnostics) = timings.measure("read", || Session::load(project));
     let unreadable = diagnostics.iter().any(Diagnostic::is_error);
     let mut user_asts = Vec::new();
+    let mut choice = library::Choice::new();
     timings.measure("parse", || {
         for id in 0..session.user_files {
             let file = clef_frontend::span::FileId(id as u32);
             let text = &session.files[id].text;
-            let (tree, found) = parse::parse(file, text);
+            let lexed = lex::lex(file, text);
+            choice.add(text, &lexed.0);
+            let (tree, found) = parse::parse_lexed(file, text, lexed);
             user_asts.push(tree);
             diagnostics.extend(found);
         }
     });
     let mut library_asts = Vec::new();
     timings.measure("library", || {
-        let texts: Vec<&str> = session.files.iter().map(|f| f.text.as_str()).collect();
-        for file in library::needed(&texts) {
+        for file in choice.files() {
             let id = session.add(library::source(file));
             let (tree, found) = library::parse(id, file);
             diagnostics.extend(found);
