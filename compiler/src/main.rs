@@ -18,13 +18,17 @@ mod stages;
 
 use std::process::ExitCode;
 
-/// Stack of the compiling thread. Pages are taken from the system only when touched; recursion over deep trees is
-/// bounded by the parser's nesting limit well below this.
-const STACK: usize = 1 << 30;
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let run = std::thread::Builder::new().name("clefc".to_owned()).stack_size(STACK).spawn(cli::main);
-    let code = match run.map(std::thread::JoinHandle::join) {
+    // One thread with a deep stack for all stages; what it does not touch of it costs nothing.
+    let work = || {
+        clef_frontend::deep::mark();
+        cli::main()
+    };
+    let run = std::thread::Builder::new().name("clefc".to_owned()).stack_size(2 * clef_frontend::deep::STACK);
+    let code = match run.spawn(work).map(std::thread::JoinHandle::join) {
         Ok(Ok(code)) => code,
         Ok(Err(_)) => {
             output::bug("the compiler stopped unexpectedly (the message above says where)");

@@ -78,7 +78,11 @@ pub fn analysed(input: &Input, project: &Project) -> Result<Program, u8> {
 }
 
 /// The same with a choice of how often functions are copied for the functions passed to them.
-pub fn analysed_with(input: &Input, project: &Project, options: clef_psg::build::Options) -> Result<Program, u8> {
+pub fn analysed_with(
+    input: &Input,
+    project: &Project,
+    options: clef_psg::build::Options,
+) -> Result<Program, u8> {
     let mut checked = stages::check(project);
     if checked.has_errors() {
         return Err(failed(&checked, &checked.diagnostics, input));

@@ -44,7 +44,12 @@ const MAX_CHAIN: usize = 1000;
 
 /// Parses a file. Never fails: where the text fits nothing, the tree holds an `Error` and the list a diagnostic.
 pub fn parse(file: FileId, text: &str) -> (ast::File, Vec<Diagnostic>) {
-    let (tokens, mut diagnostics) = lex::lex(file, text);
+    parse_lexed(file, text, lex::lex(file, text))
+}
+
+/// The same for a file whose tokens are at hand.
+pub fn parse_lexed(file: FileId, text: &str, lexed: lex::Lexed) -> (ast::File, Vec<Diagnostic>) {
+    let (tokens, mut diagnostics) = lexed;
     let (Layout { tokens, docs }, more) = layout::layout(tokens);
     diagnostics.extend(more);
     let work = move || {
@@ -62,23 +67,10 @@ pub fn parse(file: FileId, text: &str) -> (ast::File, Vec<Diagnostic>) {
     if !is_deep(text) {
         return work();
     }
-    std::thread::scope(|scope| {
-        let built = std::thread::Builder::new().stack_size(256 << 20).spawn_scoped(scope, work);
-        match built.map(std::thread::ScopedJoinHandle::join) {
-            Ok(Ok(result)) => result,
-            _ => {
-                let span = Span::new(file, 0, 0);
-                let tree = ast::File { header: None, decls: Vec::new(), span };
-                (
-                    tree,
-                    vec![Diagnostic::error(
-                        codes::TOO_DEEP,
-                        span,
-                        "this file is nested too deeply to be read",
-                    )],
-                )
-            }
-        }
+    crate::deep::run(work).unwrap_or_else(|_| {
+        let span = Span::new(file, 0, 0);
+        let tree = ast::File { header: None, decls: Vec::new(), span };
+        (tree, vec![Diagnostic::error(codes::TOO_DEEP, span, "this file is nested too deeply to be read")])
     })
 }
 

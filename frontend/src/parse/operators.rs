@@ -136,7 +136,7 @@ fn cast_expr<'s>(e: Box<Expr>, (op, ty): (Token, TypeExpr), at: &mut At<'s, '_>)
     let kind = if op.kind == Kind::TypeTest {
         ExprKind::Unsupported { form: Ustr::from(":?"), inner: Some(e) }
     } else {
-        ExprKind::Cast(e, ty)
+        ExprKind::Cast(e, Box::new(ty))
     };
     Box::new(Expr { kind, span })
 }

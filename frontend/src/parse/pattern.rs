@@ -56,21 +56,21 @@ fn operators<'s>(any_line: bool, tuples: bool) -> impl Rule<'s, Pattern> {
     let named = operator((2, 2), |s| s.cur() == Kind::As).ignore_then(link).ignore_then(ident("after `as`"));
     let typed = operator((12, 12), colon).ignore_then(link).ignore_then(types::type_expr());
     let operators = (
-        infix(right(5), operator((11, 10), |s| s.cur() == Kind::Cons), |l, _, r, at: &mut At<'s, '_>| {
+        infix(right(5), operator((11, 10), |s| s.cur() == Kind::Cons), |l: Pattern, _, r: Pattern, at: &mut At<'s, '_>| {
             since(l.span, PatternKind::Cons(Box::new(l), Box::new(r)), at)
         }),
-        infix(left(4), operator((8, 9), |s| s.cur() == Kind::Amp), |l, _, r, at: &mut At<'s, '_>| {
+        infix(left(4), operator((8, 9), |s| s.cur() == Kind::Amp), |l: Pattern, _, r: Pattern, at: &mut At<'s, '_>| {
             since(l.span, PatternKind::And(Box::new(l), Box::new(r)), at)
         }),
         infix(left(3), operator((6, 7), comma), tuple),
-        infix(left(2), operator((4, 5), bar), |l, _, r, at: &mut At<'s, '_>| {
+        infix(left(2), operator((4, 5), bar), |l: Pattern, _, r: Pattern, at: &mut At<'s, '_>| {
             since(l.span, PatternKind::Or(Box::new(l), Box::new(r)), at)
         }),
-        postfix(1, named, |p, name: Ident, at: &mut At<'s, '_>| {
+        postfix(1, named, |p: Pattern, name: Ident, at: &mut At<'s, '_>| {
             since(p.span, PatternKind::As(Box::new(p), name), at)
         }),
-        postfix(6, typed, |p, ty: TypeExpr, at: &mut At<'s, '_>| {
-            since(p.span, PatternKind::Typed(Box::new(p), ty), at)
+        postfix(6, typed, |p: Pattern, ty: TypeExpr, at: &mut At<'s, '_>| {
+            since(p.span, PatternKind::Typed(Box::new(p), Box::new(ty)), at)
         }),
     );
     let waiting = custom(|input: &mut Input<'s, '_>| {
@@ -195,7 +195,7 @@ impl Parser<'_, '_, '_> {
         let p = self.pattern();
         if self.eat(Kind::Colon) {
             let ty = self.type_expr();
-            return Pattern { kind: PatternKind::Typed(Box::new(p), ty), span: self.span_from(start) };
+            return Pattern { kind: PatternKind::Typed(Box::new(p), Box::new(ty)), span: self.span_from(start) };
         }
         p
     }

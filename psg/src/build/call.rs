@@ -145,7 +145,8 @@ impl Builder<'_> {
     ) -> Val {
         let shape = self.shape(id);
         let mut spec = vec![None; args.len()];
-        let may_copy = self.versions.get(&id).is_none_or(|&made| made < self.max_versions) && self.max_versions > 0;
+        let may_copy =
+            self.versions.get(&id).is_none_or(|&made| made < self.max_versions) && self.max_versions > 0;
         let mut operands = Vec::with_capacity(args.len() + leaves.len());
         let mut extra = Leaves::new();
         for (i, arg) in args.into_iter().enumerate() {
@@ -168,8 +169,7 @@ impl Builder<'_> {
         }
         operands.extend(extra);
         operands.extend(leaves);
-        let spec: Box<[_]> =
-            if spec.iter().all(Option::is_none) { Box::default() } else { spec.into() };
+        let spec: Box<[_]> = if spec.iter().all(Option::is_none) { Box::default() } else { spec.into() };
         let before = self.funcs.len();
         let copied = !spec.is_empty();
         let func = self.func_of(FuncKey { shape: id, spec });

@@ -41,6 +41,7 @@ mod types;
 
 use crate::graph::{FileInfo, Psg};
 use crate::id::{ExternId, FuncId, GlobalId, KernelId, TypeId};
+use clef_frontend::deep;
 use clef_frontend::diagnostic::Diagnostic;
 use clef_frontend::typed::{DefId, DefKind, Program};
 use func::Fx;
@@ -51,9 +52,6 @@ use std::rc::Rc;
 use structural::Structural;
 use types::TypeCx;
 use ustr::Ustr;
-
-/// Stack of the thread that builds: the builder follows the nesting of the source. Only touched pages count.
-const STACK: usize = 512 << 20;
 
 /// How many copies construction may make.
 #[derive(Clone, Copy, Debug)]
@@ -75,20 +73,9 @@ impl Default for Options {
 
 /// Builds the graph of a program without error diagnostics.
 pub fn build(program: &Program, files: Vec<FileInfo>, options: Options) -> (Psg, Vec<Diagnostic>) {
-    std::thread::scope(|scope| {
-        let run = move || Builder::new(program, files, options).run();
-        match std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run) {
-            Ok(thread) => match thread.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            },
-            // The closure is gone with the failed thread; there is no memory to go on with either.
-            Err(error) => {
-                let code = clef_frontend::codes::BUILD_LIMIT;
-                let text = format!("the compiler could not start a thread: {error}");
-                (Psg::default(), vec![Diagnostic::without_place(code, text)])
-            }
-        }
+    deep::run(|| Builder::new(program, files, options).run()).unwrap_or_else(|error| {
+        let text = format!("the compiler could not start a thread: {error}");
+        (Psg::default(), vec![Diagnostic::without_place(clef_frontend::codes::BUILD_LIMIT, text)])
     })
 }
 
@@ -130,7 +117,8 @@ pub(crate) struct Builder<'p> {
 
 impl<'p> Builder<'p> {
     fn new(prog: &'p Program, files: Vec<FileInfo>, options: Options) -> Self {
-        let needs_all = prog.defs.iter().any(|def| def.kernel.is_some() || matches!(def.kind, DefKind::Extern(_)));
+        let needs_all =
+            prog.defs.iter().any(|def| def.kernel.is_some() || matches!(def.kind, DefKind::Extern(_)));
         let mut psg = Psg { files, ..Psg::default() };
         let types = TypeCx::new(&mut psg, prog.types.types.len());
         Self {
