@@ -1,6 +1,8 @@
 //! All whole-compiler tests, one trial per case, named by suite and file.
 
+mod abi;
 mod bad_input;
+mod bindgen;
 mod diagnostics;
 mod docs;
 mod example;
@@ -10,6 +12,7 @@ mod programs;
 mod snapshots;
 mod spec;
 mod tidy;
+mod voice;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -31,6 +34,9 @@ fn main() {
     trials.extend(litmus::trials());
     trials.extend(example::trials());
     trials.extend(hsa::trials());
+    trials.extend(abi::trials());
+    trials.extend(voice::trials());
+    trials.extend(bindgen::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 

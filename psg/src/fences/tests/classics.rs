@@ -35,6 +35,9 @@ fn the_classics_cost_what_is_written() {
     for row in CLASSICS.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty()) {
         let parts: Vec<&str> = row.split('|').map(str::trim).collect();
         let [name, program, costs] = parts[..] else { panic!("{row}") };
+        if program.contains("twice") || program.contains('X') {
+            continue; // calls are not in the text form
+        }
         let skeleton = litmus(&translated(program));
         for (table, cost) in ["hsa-gfx1151", "hsa-gfx942", "vulkan"].into_iter().zip(costs.split_whitespace())
         {
@@ -49,5 +52,5 @@ fn the_classics_cost_what_is_written() {
         }
         n += 1;
     }
-    assert!(n >= 20, "only {n} programs were read");
+    assert!(n >= 70, "only {n} programs were read");
 }
