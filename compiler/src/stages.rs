@@ -109,6 +109,10 @@ pub fn analyse(checked: &mut Checked) -> Result<Analysed, Bug> {
     checked.timings.measure("verify", || verified(&psg, "bounds"))?;
     let (kernels, found) = checked.timings.measure("kernels", || kernel::analyse(&psg));
     diagnostics.extend(found);
+    diagnostics.extend(checked.timings.measure("workgroups", || kernel::workgroups::workgroups(&mut psg)));
+    if !diagnostics.iter().any(Diagnostic::is_error) {
+        checked.timings.measure("verify", || verified(&psg, "workgroups"))?;
+    }
     Ok(Analysed { psg, kernels, diagnostics })
 }
 

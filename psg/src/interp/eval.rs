@@ -265,7 +265,8 @@ impl<'a> Machine<'a> {
                 return self.buffer(node, frame);
             }
             Op::Dispatch { kernel, .. } => return self.dispatch(node, *kernel, frame),
-            Op::Marker | Op::Barrier | Op::Drop | Op::Dup => Value::Unit,
+            Op::Barrier => return self.stop(node, "a kernel with barriers is called as a function; dispatch it"),
+            Op::Marker | Op::Drop | Op::Dup => Value::Unit,
             Op::WorkgroupArray(len) => Value::array(vec![zero(psg, n.ty); *len as usize]),
         })
     }
@@ -519,7 +520,7 @@ impl<'a> Machine<'a> {
     fn dispatch(&mut self, node: NodeId, kernel: crate::id::KernelId, frame: &Frame) -> Run<Value> {
         let psg = self.psg;
         let declared = &psg.kernels[kernel];
-        let Some(func) = declared.func else {
+        let Some(func) = declared.host.or(declared.func) else {
             return self.stop(
                 node,
                 format!("the kernel `{}` is in a prebuilt file; build the program to run it", declared.name),

@@ -206,9 +206,7 @@ impl Lowering<'_> {
         let (to, _) = self.scalar(operands[1])?;
         let ty = scalar.text();
         if kind == ForKind::By {
-            return Err(
-                self.refuse(node, "a loop with a step cannot run on a GPU yet; count by one and multiply")
-            );
+            return self.step_loop(node, (&from, &to), scalar);
         }
         let Some(&counter_node) = self.psg.regions[region].params.first() else {
             return Err(self.refuse(node, "a loop without a counter"));
@@ -227,6 +225,57 @@ impl Lowering<'_> {
             let more = cx.writer.op(&format!("spirv.INotEqual {at}, {to} : {ty}"));
             let next = cx.writer.op(&format!("spirv.{step} {at}, {one} : {ty}"));
             cx.store_variable(&counter, &next, scalar);
+            cx.store_variable(&go, &more, Scalar::Bool);
+            Ok(())
+        })?;
+        self.writer.bind(node, Value::Unit);
+        Ok(())
+    }
+
+    /// A loop with a step: the number of rounds is computed before it, so that the counter cannot wrap.
+    fn step_loop(&mut self, node: NodeId, (from, to): (&str, &str), scalar: Scalar) -> Result<(), Refusal> {
+        let n = &self.psg.nodes[node];
+        let region = n.regions[0];
+        let step_node = n.operands[2];
+        let Scalar::Int { signed: true, .. } = scalar else {
+            return Err(self.refuse(node, "a loop with a step counts signed integers on a GPU"));
+        };
+        let Some(&counter_node) = self.psg.regions[region].params.first() else {
+            return Err(self.refuse(node, "a loop without a counter"));
+        };
+        let (step, _) = self.scalar(step_node)?;
+        let ty = scalar.text();
+        let (zero, one) = (self.writer.number(0, scalar), self.writer.number(1, scalar));
+        let by_zero = self.writer.op(&format!("spirv.IEqual {step}, {zero} : {ty}"));
+        self.when(&by_zero, |cx| {
+            let none = cx.writer.constant("0 : i64");
+            cx.record(node, 3, &none.clone(), &none);
+        });
+        let up = self.writer.op(&format!("spirv.SGreaterThan {step}, {zero} : {ty}"));
+        let ahead = self.writer.op(&format!("spirv.ISub {to}, {from} : {ty}"));
+        let behind = self.writer.op(&format!("spirv.ISub {from}, {to} : {ty}"));
+        let distance = self.writer.op(&format!("spirv.Select {up}, {ahead}, {behind} : i1, {ty}"));
+        let down = self.writer.op(&format!("spirv.ISub {zero}, {step} : {ty}"));
+        let width = self.writer.op(&format!("spirv.Select {up}, {step}, {down} : i1, {ty}"));
+        let width = self.writer.op(&format!("spirv.Select {by_zero}, {one}, {width} : i1, {ty}"));
+        let last = self.writer.op(&format!("spirv.UDiv {distance}, {width} : {ty}"));
+        let below = self.writer.op(&format!("spirv.SLessThanEqual {from}, {to} : {ty}"));
+        let above = self.writer.op(&format!("spirv.SGreaterThanEqual {from}, {to} : {ty}"));
+        let enter = self.writer.op(&format!("spirv.Select {up}, {below}, {above} : i1, i1"));
+        let nonzero = self.writer.op(&format!("spirv.LogicalNot {by_zero} : i1"));
+        let enter = self.writer.op(&format!("spirv.LogicalAnd {enter}, {nonzero} : i1"));
+        let (round, go) = (self.fresh_variable(scalar), self.fresh_variable(Scalar::Bool));
+        self.store_variable(&round, &zero, scalar);
+        self.store_variable(&go, &enter, Scalar::Bool);
+        self.loop_while(&go, |cx| {
+            let at = cx.load_variable(&round, scalar);
+            let offset = cx.writer.op(&format!("spirv.IMul {at}, {step} : {ty}"));
+            let value = cx.writer.op(&format!("spirv.IAdd {from}, {offset} : {ty}"));
+            cx.writer.bind(counter_node, Value::Scalar(value, scalar));
+            cx.region_nodes(region)?;
+            let more = cx.writer.op(&format!("spirv.INotEqual {at}, {last} : {ty}"));
+            let next = cx.writer.op(&format!("spirv.IAdd {at}, {one} : {ty}"));
+            cx.store_variable(&round, &next, scalar);
             cx.store_variable(&go, &more, Scalar::Bool);
             Ok(())
         })?;
@@ -300,7 +349,7 @@ impl Lowering<'_> {
     ) -> Result<(), Refusal> {
         let index = Scalar::Int { bits: 32, signed: false };
         let groups = self.builtin("groups", 0);
-        let width = self.writer.number(i64::from(super::local_size(self.dimensions)[0]), index);
+        let width = self.writer.number(i64::from(self.local[0]), index);
         let stride = self.writer.op(&format!("spirv.IMul {groups}, {width} : i32"));
         let (counter, go) = (self.fresh_variable(index), self.fresh_variable(Scalar::Bool));
         let enter = self.writer.op(&format!("spirv.ULessThan {id}, {extent} : i32"));
@@ -309,6 +358,10 @@ impl Lowering<'_> {
         self.loop_while(&go, |cx| {
             let at = cx.load_variable(&counter, index);
             body(cx, &at)?;
+            if cx.cooperates {
+                // The next round writes the same arrays.
+                cx.barrier();
+            }
             let next = cx.writer.op(&format!("spirv.IAdd {at}, {stride} : i32"));
             let more = cx.writer.op(&format!("spirv.ULessThan {next}, {extent} : i32"));
             cx.store_variable(&counter, &next, index);

@@ -42,7 +42,7 @@ impl Lowering<'_> {
                     let zero = self.writer.number(0, element);
                     self.writer
                         .effect(&format!("spirv.Store \"Function\" {result}, {zero} : {}", element.text()));
-                    self.in_range(node, &index, &place, |cx| {
+                    self.in_range(node, &index, &place.len, |cx| {
                         let value = cx.load(&place, &index);
                         cx.writer.effect(&format!(
                             "spirv.Store \"Function\" {result}, {value} : {}",
@@ -61,7 +61,7 @@ impl Lowering<'_> {
                 let (value, _) = self.scalar(operands[2])?;
                 self.writer.needs.storage(place.element.stored());
                 if checked {
-                    self.in_range(node, &index, &place, |cx| cx.store(&place, &index, &value));
+                    self.in_range(node, &index, &place.len, |cx| cx.store(&place, &index, &value));
                 } else {
                     self.store(&place, &index, &value);
                 }
@@ -74,7 +74,7 @@ impl Lowering<'_> {
     }
 
     /// An index as 64 bits.
-    fn index(&mut self, node: NodeId) -> Result<String, Refusal> {
+    pub(super) fn index(&mut self, node: NodeId) -> Result<String, Refusal> {
         let (index, scalar) = self.scalar(node)?;
         Ok(match scalar {
             Scalar::Int { bits: 64, .. } => index,
@@ -86,16 +86,16 @@ impl Lowering<'_> {
     }
 
     /// Runs `inside` where the index is in range; records the access otherwise.
-    fn in_range(&mut self, node: NodeId, index: &str, place: &Place, inside: impl FnOnce(&mut Self)) {
+    pub(super) fn in_range(&mut self, node: NodeId, index: &str, len: &str, inside: impl FnOnce(&mut Self)) {
         // Unsigned: a negative index is a very large one.
-        let fine = self.writer.op(&format!("spirv.ULessThan {index}, {} : i64", place.len));
+        let fine = self.writer.op(&format!("spirv.ULessThan {index}, {len} : i64"));
         self.writer.raw("    spirv.mlir.selection {");
         self.writer.effect(&format!("spirv.BranchConditional {fine} [64, 1], ^then, ^else"));
         self.writer.raw("    ^then:");
         inside(self);
         self.writer.effect("spirv.Branch ^merge");
         self.writer.raw("    ^else:");
-        self.record(node, 1, index, &place.len);
+        self.record(node, 1, index, len);
         self.writer.effect("spirv.Branch ^merge");
         self.writer.raw("    ^merge:");
         self.writer.effect("spirv.mlir.merge");
@@ -166,7 +166,7 @@ impl Lowering<'_> {
         let result = self.writer.op("spirv.Variable : !spirv.ptr<i32, Function>");
         let zero = self.writer.number(0, scalar);
         self.writer.effect(&format!("spirv.Store \"Function\" {result}, {zero} : i32"));
-        self.in_range(node, &index, place, |cx| {
+        self.in_range(node, &index, &place.len, |cx| {
             let pointer = cx.element_pointer(place, &index);
             let old = cx.writer.op(&format!(
                 "spirv.{name} <Device> <None> {pointer}, {value} : !spirv.ptr<i32, PhysicalStorageBuffer>"

@@ -18,6 +18,7 @@
 mod control;
 mod memory;
 mod ops;
+mod shared;
 mod types;
 mod writer;
 
@@ -25,6 +26,7 @@ use clef_frontend::span::Span;
 use clef_psg::graph::Psg;
 use clef_psg::id::{KernelId, NodeId};
 use clef_psg::kernel::facts::{KernelFacts, Phase};
+use clef_psg::kernel::workgroups;
 use clef_psg::node::Op;
 use std::fmt::Write as _;
 use types::Scalar;
@@ -55,16 +57,6 @@ pub struct Refusal {
     pub why: String,
 }
 
-/// Work-items of a workgroup by the number of dimensions: 64 in all, wide in x where memory is contiguous.
-fn local_size(dimensions: usize) -> [u32; 3] {
-    match dimensions {
-        0 => [1, 1, 1],
-        1 => [64, 1, 1],
-        2 => [16, 4, 1],
-        _ => [8, 4, 2],
-    }
-}
-
 /// Lowers all launches of a kernel.
 pub fn modules(psg: &Psg, facts: &KernelFacts, kernel: KernelId) -> Result<Vec<Module>, Refusal> {
     let declared = &psg.kernels[kernel];
@@ -87,10 +79,11 @@ fn symbol(kernel: &str, phase: usize) -> String {
 fn lower(psg: &Psg, kernel: KernelId, phase: &Phase, name: &str) -> Result<Module, Refusal> {
     let layout = Layout::new(psg, kernel)?;
     let span = psg.kernels[kernel].span;
-    let local = local_size(phase.loops.len());
+    let local = workgroups::size(&psg.kernels[kernel], phase.loops.len());
+    let cooperates = phase.body.is_some_and(|body| workgroups::cooperates(psg, body));
     let mut writer = Writer::new(psg);
     writer.at(span);
-    let mut cx = Lowering { psg, writer, layout, status: None, dimensions: phase.loops.len() };
+    let mut cx = Lowering { psg, writer, layout, status: None, local, cooperates, shared_bytes: 0 };
     cx.entry(kernel, phase)?;
     let Lowering { writer, layout, .. } = cx;
     let body = writer.finish();
@@ -173,8 +166,12 @@ struct Lowering<'a> {
     layout: Layout,
     /// Address of the status block, once read.
     status: Option<String>,
-    /// Of the launch domain.
-    dimensions: usize,
+    /// Work-items of a workgroup.
+    local: [u32; 3],
+    /// Whether there are barriers or workgroup arrays: then groups are whole, and rounds of the grid end together.
+    cooperates: bool,
+    /// Bytes of workgroup arrays.
+    shared_bytes: u32,
 }
 
 impl Lowering<'_> {
@@ -275,6 +272,13 @@ impl Lowering<'_> {
             Op::BufferGet { .. } | Op::BufferSet { .. } | Op::BufferLength | Op::Atomic(_) => {
                 self.memory(node)
             }
+            Op::Barrier
+            | Op::WorkgroupArray(_)
+            | Op::ArrayGet { .. }
+            | Op::ArraySet { .. }
+            | Op::Length
+            | Op::Dup
+            | Op::Drop => self.shared(node),
             Op::Var | Op::VarGet | Op::VarSet => self.variable(node),
             _ => self.scalar_op(node),
         }
@@ -311,11 +315,15 @@ fn assemble(
             "  spirv.GlobalVariable @{symbol} built_in(\"{builtin}\") : !spirv.ptr<vector<3xi32>, Input> {loc}"
         );
     }
+    for (symbol, pointer) in &body.shared {
+        let _ = writeln!(text, "  spirv.GlobalVariable @{symbol} : {pointer} {loc}");
+    }
     let _ = writeln!(text, "  spirv.func @{name}() \"None\" {{");
     text.push_str(&body.constants);
     text.push_str(&body.text);
     let _ = writeln!(text, "    spirv.Return {loc}\n  }} {loc}");
-    let _ = writeln!(text, "  spirv.EntryPoint \"GLCompute\" @{name}, @gid, @groups, @push {loc}");
+    let arrays: String = body.shared.iter().map(|(symbol, _)| format!(", @{symbol}")).collect();
+    let _ = writeln!(text, "  spirv.EntryPoint \"GLCompute\" @{name}, @gid, @groups, @push{arrays} {loc}");
     let [x, y, z] = local;
     let _ = writeln!(text, "  spirv.ExecutionMode @{name} \"LocalSize\", {x}, {y}, {z} {loc}");
     let _ = writeln!(text, "}} {loc}");

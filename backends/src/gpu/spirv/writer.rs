@@ -18,6 +18,12 @@ pub enum Value {
         len: String,
         element: Scalar,
     },
+    /// An array of the workgroup: its global variable.
+    Shared {
+        symbol: String,
+        len: u32,
+        element: Scalar,
+    },
     /// A mutable local: its pointer.
     Variable(String, Scalar),
 }
@@ -28,6 +34,8 @@ pub struct Body {
     pub constants: String,
     pub text: String,
     pub needs: Needs,
+    /// Arrays of the workgroup: symbol and type of the pointer.
+    pub shared: Vec<(String, String)>,
 }
 
 pub struct Writer<'a> {
@@ -39,6 +47,7 @@ pub struct Writer<'a> {
     next: u32,
     location: String,
     pub needs: Needs,
+    pub shared: Vec<(String, String)>,
 }
 
 /// `loc("file":line:column)`.
@@ -64,6 +73,7 @@ impl<'a> Writer<'a> {
             next: 0,
             location: "loc(\"clefc.kernel\")".to_owned(),
             needs: Needs::default(),
+            shared: Vec::new(),
         }
     }
 
@@ -134,7 +144,7 @@ impl<'a> Writer<'a> {
     }
 
     pub fn finish(self) -> Body {
-        Body { constants: self.constants, text: self.text, needs: self.needs }
+        Body { constants: self.constants, text: self.text, needs: self.needs, shared: self.shared }
     }
 }
 
