@@ -5,6 +5,7 @@ mod diagnostics;
 mod docs;
 mod example;
 mod hsa;
+mod kernels;
 mod litmus;
 mod programs;
 mod snapshots;
@@ -31,6 +32,7 @@ fn main() {
     trials.extend(litmus::trials());
     trials.extend(example::trials());
     trials.extend(hsa::trials());
+    trials.extend(kernels::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 
