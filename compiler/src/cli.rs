@@ -34,6 +34,8 @@ enum Command {
     Fences(FencesArgs),
     /// Show that each element of the fence plan is needed: take each away, narrow each scope
     Audit(AuditArgs),
+    /// Make a Clef module of a C header
+    Bindgen(BindgenArgs),
     /// Print the program semantic graph
     Psg(PsgArgs),
     /// Explain a diagnostic
@@ -177,6 +179,33 @@ pub struct AuditArgs {
     pub cost: Option<String>,
 }
 
+#[derive(Args)]
+pub struct BindgenArgs {
+    /// The header
+    pub header: PathBuf,
+    /// The module's file; standard output otherwise
+    #[arg(short)]
+    pub output: Option<PathBuf>,
+    /// Settings: what to bind, names, effects (docs/bindings.md)
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// A folder in which included headers are looked up; may repeat
+    #[arg(short = 'I', value_name = "FOLDER")]
+    pub include: Vec<PathBuf>,
+    /// The module's name
+    #[arg(long)]
+    pub module: Option<String>,
+    /// The library's name in `[<Extern>]`
+    #[arg(long)]
+    pub library: Option<String>,
+    /// Also write a C file of static assertions that proves sizes and offsets
+    #[arg(long, value_name = "FILE")]
+    pub assertions: Option<PathBuf>,
+    /// How to show diagnostics
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub message_format: Format,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum FencesFormat {
     Human,
@@ -216,6 +245,7 @@ pub fn main() -> u8 {
         Command::Emit(args) => crate::emit::run(&args),
         Command::Fences(args) => commands::fences::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
+        Command::Bindgen(args) => crate::bindgen::run(&args),
         Command::Psg(args) => commands::psg::run(&args),
         Command::Explain { code } => commands::explain::run(&code),
         Command::Doctor => commands::doctor::run(),

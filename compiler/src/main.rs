@@ -4,6 +4,7 @@
 //! by `clefc-backend`, a second program that lies beside it.
 
 mod backend;
+mod bindgen;
 mod cli;
 mod commands;
 mod emit;

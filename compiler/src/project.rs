@@ -1,5 +1,6 @@
 //! Projects: a `.fidproj` file, or a single `.clef` file that needs none.
 
+use crate::link::libraries::Link;
 use clef_frontend::codes;
 use clef_frontend::diagnostic::Diagnostic;
 use serde::Deserialize;
@@ -18,7 +19,9 @@ pub struct Project {
     pub npu: Npu,
     /// Agents of externs by entry point.
     pub agents: BTreeMap<String, String>,
-    pub libraries: Vec<String>,
+    pub link: Link,
+    /// The folder that the paths of the project file are relative to.
+    pub folder: PathBuf,
     /// The executable's default path.
     pub output: PathBuf,
 }
@@ -99,13 +102,6 @@ struct Build {
     output: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct Link {
-    #[serde(default)]
-    libraries: Vec<String>,
-}
-
 /// Finds what a path on the command line means: a source file, a project file, or a folder with one project file.
 pub fn open(path: &Path) -> Result<Project, Diagnostic> {
     if path.is_dir() {
@@ -133,7 +129,8 @@ fn single_file(path: &Path) -> Project {
         gpu: Gpu::default(),
         npu: Npu::default(),
         agents: BTreeMap::new(),
-        libraries: Vec::new(),
+        link: Link::default(),
+        folder: PathBuf::new(),
     }
 }
 
@@ -201,7 +198,8 @@ fn open_manifest(path: &Path) -> Result<Project, Diagnostic> {
         gpu: manifest.compilation.gpu,
         npu: manifest.compilation.npu,
         agents,
-        libraries: manifest.link.libraries,
+        link: manifest.link,
+        folder: folder.to_owned(),
         output,
     })
 }

@@ -166,6 +166,7 @@ pub enum TypeDefKind {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldDef {
+    pub attributes: Vec<Attribute>,
     pub name: Ident,
     pub ty: TypeExpr,
     pub is_mutable: bool,

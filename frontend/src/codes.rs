@@ -142,6 +142,14 @@ codes! {
     HINT_CONTRADICTED = 602;
     /// A buffer that no agent reads.
     BUFFER_NOT_READ = 603;
+    /// libclang, which reads C headers, is not installed.
+    NO_LIBCLANG = 701;
+    /// A C header that clang cannot read.
+    BAD_HEADER = 702;
+    /// Settings of the binding generator that are malformed, or name what the header does not have.
+    BAD_BINDGEN_CONFIG = 703;
+    /// An array of fixed length inside of a C struct that is malformed or out of place.
+    BAD_FIXED_ARRAY = 704;
     /// Exceptions (`try`, `exception`, `raise` as syntax) are outside the subset.
     NO_EXCEPTIONS = 400;
     /// Inheritance, interfaces and abstract members are outside the subset.
@@ -194,4 +202,6 @@ codes! {
     ALREADY_THERE = 811;
     /// A source file larger than the compiler accepts.
     TOO_LARGE = 812;
+    /// A library that the project file names is not there.
+    LIBRARY_MISSING = 813;
 }

@@ -190,6 +190,8 @@ pub struct Field {
     pub name: Ustr,
     pub ty: TyId,
     pub is_mutable: bool,
+    /// `[<FixedArray(n)>]`: an array whose elements lie in the struct that C sees.
+    pub fixed: Option<u32>,
 }
 
 #[derive(Clone, Debug)]

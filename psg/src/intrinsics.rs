@@ -107,6 +107,7 @@ const HARMLESS: &[(&str, Effect)] = &[
     ("bits.trailing_zeros", Effect::Pure),
     ("nativeptr.add", Effect::Pure),
     ("nativeptr.get", Effect::Reads),
+    ("nativeptr.of_function", Effect::Pure),
     ("string.join", Effect::Reads),
     ("string.of_bytes", Effect::Reads),
     ("string.of_chars", Effect::Reads),

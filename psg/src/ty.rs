@@ -62,6 +62,8 @@ pub struct Field {
     pub name: Ustr,
     pub ty: TypeId,
     pub is_mutable: bool,
+    /// An array of this many elements that lies in the struct itself, where C sees it.
+    pub fixed: Option<u32>,
     /// The unit of measure as text, for dumps: `bytes`.
     pub unit: Option<Ustr>,
 }

@@ -179,6 +179,8 @@ pub const ROUTE_VULKAN: u32 = 2;
 //       place. Copies what it needs from args before it returns.
 //   void clef_wait(const After* sites, uint32_t n, const Loc* loc);
 //       Waits until the newest dispatch of each site (whose routes include the active one) has ended.
+//   void clef_batch_begin(void);  void clef_batch_end(void);
+//       Between them packets are written and doorbells stay silent: for runs of dispatches with nothing between them.
 //   void clef_parallel(ParallelBody body, const void* env, int64_t items, int64_t cost);
 //       Runs body over 0..items, split over threads; returns when all is done. cost: estimated work of one item, in
 //       scalar operations.

@@ -65,6 +65,41 @@ fn new_buffers_are_zero_for_every_agent() {
 }
 
 #[test]
+fn agents_and_hints_choose_the_memory() {
+    let record = Record::new("pools");
+    // Bytes that no trial at the start asks for; agents: CPU, NPU, GPU 0.
+    let wanted = [
+        (100_001, 1 | 1 << 8, 0, "fine"),
+        (100_002, 1 | 1 << 8, 3, "fine"),
+        (100_003, 1 | 1 << 8, 1, "coarse"),
+        (100_004, 1 | 2 | 1 << 8, 1, "vmem"),
+        (100_005, 1 | 2, 2, "vmem"),
+    ];
+    on_mock("pools", &[("CLEF_HSA_MOCK_LOG", record.path())], || {
+        for (bytes, agents, hint, _) in wanted {
+            let address =
+                unsafe { clef_runtime::buffers::clef_alloc_unified(bytes, agents, hint, leak(loc(1))) };
+            clef_runtime::buffers::clef_buffer_retain(address);
+            assert!((0..bytes as usize).all(|n| unsafe { *address.add(n) } == 0));
+            clef_buffer_release(address);
+        }
+        assert_eq!(alive(), 0);
+    })
+    .fine();
+    if is_child() {
+        return;
+    }
+    let text = std::fs::read_to_string(&record.0).unwrap();
+    let kinds: Vec<&str> = text
+        .lines()
+        // Sizes are rounded up to whole pages.
+        .filter(|l| l.starts_with("allocate ") && l.ends_with("bytes=102400"))
+        .map(|l| l.split(' ').nth(1).unwrap())
+        .collect();
+    assert_eq!(kinds, wanted.map(|w| w.3));
+}
+
+#[test]
 fn kernel_packets_have_the_words_of_the_table() {
     let words = [0x0102, 0x0902, 0x1102, 0x0302, 0x0b02, 0x1302, 0x0502, 0x0d02, 0x1502];
     let record = Record::new("kernel-words");
@@ -304,6 +339,23 @@ fn a_queue_that_fails_is_reported_with_kernel_and_line() {
             "test.clef:41:5: the device failed: its queue returned 0x1016 (HSA_STATUS_ERROR_EXCEPTION",
         );
         ended.ends(134, &format!("in kernel `next` on the {role}, dispatched at test.clef:41:5"));
+    }
+}
+
+#[test]
+fn a_memory_fault_is_reported_with_kernel_and_line() {
+    for seed in ["", "5"] {
+        let wishes = [("CLEF_HSA_MOCK_FAULT", "memory:next"), ("CLEF_HSA_MOCK_SEED", seed)];
+        let ended = on_mock(&format!("memory-{seed}"), &wishes, || {
+            let (a, b) = (ints(9), ints(9));
+            let fill = at(40, fill_kernel(), GPU, 0, header(0, 1));
+            let bad = at(41, next_kernel(), GPU, 0, header(2, 2));
+            fill.run(&[a as u64, 1]);
+            bad.run(&[a as u64, b as u64]);
+            bad.wait();
+        });
+        ended.ends(134, "test.clef:41:5: the device failed: a kernel touched the address 0xdeadf000");
+        ended.ends(134, "in kernel `next` on the GPU, dispatched at test.clef:41:5");
     }
 }
 

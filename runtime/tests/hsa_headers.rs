@@ -66,7 +66,6 @@ fn expected() -> Vec<(&'static str, u64)> {
         ("HSA_ACCESS_PERMISSION_RW", n(sys::PERMISSION_RW)),
         ("HSA_DEVICE_TYPE_CPU", n(sys::DEVICE_CPU)),
         ("HSA_DEVICE_TYPE_GPU", n(sys::DEVICE_GPU)),
-        ("HSA_DEVICE_TYPE_DSP", n(sys::DEVICE_DSP)),
         ("HSA_SYSTEM_INFO_VERSION_MAJOR", n(sys::SYSTEM_VERSION_MAJOR)),
         ("HSA_SYSTEM_INFO_VERSION_MINOR", n(sys::SYSTEM_VERSION_MINOR)),
         ("HSA_AMD_SYSTEM_INFO_BUILD_VERSION", n(sys::SYSTEM_BUILD_VERSION)),

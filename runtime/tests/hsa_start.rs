@@ -163,6 +163,23 @@ fn no_driver_and_no_agents() {
     );
 }
 
+/// ROCr from Debian, on a machine without its driver.
+#[test]
+fn the_real_library_without_hardware() {
+    if std::path::Path::new("/dev/kfd").exists() {
+        return;
+    }
+    let name = "libhsa-runtime64.so.1";
+    let ended = scenario("real", &[("CLEF_HSA_LIBRARY", name)], work);
+    ended.fine();
+    assert!(is_child() || ended.errors.is_empty(), "{}", ended.errors);
+    let forced = scenario("real-forced", &[("CLEF_HSA_LIBRARY", name), ("CLEF_AGENTS", "hsa")], work);
+    forced.ends(
+        2,
+        "hsa_init returned 0x1008 (HSA_STATUS_ERROR_OUT_OF_RESOURCES); there is no AMD driver (/dev/kfd)",
+    );
+}
+
 #[test]
 fn a_machine_with_only_one_of_the_agents() {
     let library = hsa_mock();

@@ -16,6 +16,9 @@ const NO_EXAMPLE: &[(&str, &str)] = &[
     ("CLEF0001", "a page is text, and the example would not be"),
     ("CLEF0007", "the example would be hundreds of lines; the bad_input suite generates one"),
     ("CLEF0299", "a fault of the compiler: a program that showed it would be a bug to mend"),
+    ("CLEF0701", "only `bindgen` finds it, where libclang is missing"),
+    ("CLEF0702", "only `bindgen` finds it; the bindgen suite has a header"),
+    ("CLEF0703", "only `bindgen` finds it; the bindgen suite has settings"),
     ("CLEF0524", "the type checker reports the same as CLEF0505 before; the graph is checked again"),
     ("CLEF0560", "only `build` finds it"),
 ];

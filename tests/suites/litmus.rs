@@ -158,7 +158,7 @@ pub fn expand(program: &str) -> Result<String, String> {
             }
             ["C", what, buffer] => {
                 let text = match what {
-                    "r" => format!("sum <- sum * 7 + {buffer}.[1]"),
+                    "r" => format!("sum <- sum * 7 + {buffer}.[0] + 3 * {buffer}.[1]"),
                     "u" => format!("{buffer}.[0] <- {buffer}.[0] + {value}"),
                     _ => format!("{buffer}.[0] <- {value}"),
                 };

@@ -1,6 +1,8 @@
 //! All whole-compiler tests, one trial per case, named by suite and file.
 
+mod abi;
 mod bad_input;
+mod bindgen;
 mod diagnostics;
 mod docs;
 mod example;
@@ -11,6 +13,7 @@ mod programs;
 mod snapshots;
 mod spec;
 mod tidy;
+mod voice;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -33,10 +36,6 @@ fn main() {
     trials.extend(example::trials());
     trials.extend(hsa::trials());
     trials.extend(kernels::trials());
-    libtest_mimic::run(&arguments, trials).exit();
-}
-
-/// A trial from a function that returns a reason for failure.
-pub fn trial(name: impl Into<String>, test: impl FnOnce() -> Result<(), String> + Send + 'static) -> Trial {
-    Trial::test(name, move || test().map_err(Into::into))
-}
+    trials.extend(abi::trials());
+    trials.extend(voice::trials());
+    trials.extend(bindgen::trials());

@@ -16,6 +16,7 @@ use std::process::Command;
 pub fn trials() -> Vec<Trial> {
     let mut pages = files(&root().join("tests/spec"), "md");
     pages.extend(files(&root().join("docs/language"), "md"));
+    pages.push(root().join("docs/bindings.md"));
     let mut trials = Vec::new();
     for page in pages {
         let text = fs::read_to_string(&page).unwrap_or_default();

@@ -1,32 +1,36 @@
-//! Calls of foreign functions by the C ABI of x86-64 (System V).
+//! Calls of foreign functions by the C ABI of x86-64 (System V), and Clef functions that C calls.
 //!
 //! Scalars and addresses are passed as they are; text as the address of its bytes, which end with a NUL; an array as
-//! the address of its elements; a record as a C struct of its fields, by value: up to 16 bytes in registers by
-//! eightbyte, beyond as a copy in memory. Unions and closures have no C form.
+//! the address of its elements; a record as a C struct by value ([`super::cform`] has its form). A function is passed
+//! as the address of C code that calls it (`clef.callback.NAME`): it captures nothing, and C calls it on the thread
+//! that made the call. Unions and other closures have no C form.
 
-use super::Lower;
 use super::array::ELEMENTS;
-use crate::layout::{Machine, Repr, Scalar};
+use super::cform::{IN_REGISTERS, Pass, Registers};
+use super::{Current, Lower};
+use crate::layout::Repr;
 use crate::mlir::ops::{Callee, Conv, FuncDef, ICmp, Linkage, Tail};
 use crate::mlir::{Attr, Named, Ty, Value};
-use clef_psg::id::{ExternId, NodeId, TypeId};
-use clef_psg::ty::{AggKind, Type};
+use clef_frontend::ast::IntKind;
+use clef_psg::id::{ExternId, FuncId, NodeId, TypeId};
+use clef_psg::node::Op;
+use clef_psg::ty::Type;
 
-/// Structs up to this size travel in registers.
-const IN_REGISTERS: u64 = 16;
+/// Attributes of one argument.
+type Attributes = Vec<(&'static str, Attr)>;
 
 /// A call under construction.
 #[derive(Default)]
 struct Arguments {
     values: Vec<Value>,
     /// By argument.
-    attrs: Vec<Vec<(&'static str, Attr)>>,
+    attrs: Vec<Attributes>,
 }
 
 impl Arguments {
-    fn push(&mut self, v: Value) {
+    fn push(&mut self, v: Value, attrs: Attributes) {
         self.values.push(v);
-        self.attrs.push(Vec::new());
+        self.attrs.push(attrs);
     }
 }
 
@@ -34,32 +38,38 @@ impl Lower<'_> {
     pub(super) fn call_extern(&mut self, node: NodeId, id: ExternId) {
         let psg = self.psg;
         let function = &psg.externs[id];
-        let result = self.c_struct(function.ret);
+        let in_memory = self.returns_in_memory(function.ret);
+        let place = self.c_fields(function.ret).is_some().then(|| self.c_slot(function.ret));
         let mut args = Arguments::default();
-        let place = result.as_ref().map(|machine| {
-            let slot = self.c_slot(machine);
-            if machine.size_align().0 > IN_REGISTERS {
-                let ty = self.struct_of(machine);
-                args.values.push(slot);
-                args.attrs.push(vec![("llvm.sret", self.cx.type_attr(ty)), ("llvm.noalias", self.cx.unit())]);
-            }
-            slot
-        });
+        let mut left = Registers::new(in_memory);
+        if let (true, Some(place)) = (in_memory, place) {
+            let attrs = self.result_place_attributes(function.ret);
+            args.push(place, attrs);
+        }
         for &operand in &psg.nodes[node].operands {
             if let Some(v) = self.maybe_value(operand) {
-                self.c_argument(node, v, psg.nodes[operand].ty, &mut args);
+                self.c_argument(node, operand, v, &mut args, &mut left);
             }
         }
-        let value = match (result, place) {
-            (Some(machine), Some(place)) => {
-                self.call_for_struct(&function.entry, &args, &machine, place);
+        let value = match place {
+            Some(place) => {
+                self.call_for_struct(&function.entry, &args, function.ret, place);
                 self.load_c(function.ret, place, 0)
             }
-            _ => self.call_for_scalar(&function.entry, &args, function.ret),
+            None => self.call_for_scalar(&function.entry, &args, function.ret),
         };
         if let Some(v) = value {
             self.set(node, v);
         }
+    }
+
+    fn returns_in_memory(&self, ty: TypeId) -> bool {
+        self.c_fields(ty).is_some() && self.c_size(ty, None).0 > IN_REGISTERS
+    }
+
+    fn result_place_attributes(&self, ty: TypeId) -> Attributes {
+        let ty = self.eightbytes(ty);
+        vec![("llvm.sret", self.cx.type_attr(ty)), ("llvm.noalias", self.cx.unit())]
     }
 
     fn call_for_scalar(&mut self, entry: &str, args: &Arguments, ret: TypeId) -> Option<Value> {
@@ -72,20 +82,82 @@ impl Lower<'_> {
     }
 
     /// Calls a function that gives a struct; its bytes are at `place` afterwards.
-    fn call_for_struct(&mut self, entry: &str, args: &Arguments, machine: &Machine, place: Value) {
-        if machine.size_align().0 > IN_REGISTERS {
+    fn call_for_struct(&mut self, entry: &str, args: &Arguments, ret: TypeId, place: Value) {
+        if self.returns_in_memory(ret) {
             self.c_call(entry, args, self.cx.ty.void);
             return;
         }
-        let parts: Vec<Ty> = self.registers(machine);
-        let ty = if let [only] = parts[..] { only } else { self.cx.struct_type(&parts) };
-        if let Some(v) = self.c_call(entry, args, ty) {
-            self.cx.store(v, place);
+        let parts = self.registers(ret);
+        let ty = self.registers_type(&parts);
+        let Some(v) = self.c_call(entry, args, ty) else { return };
+        if let [_] = parts[..] {
+            return self.cx.store(v, place);
+        }
+        for (i, &part) in parts.iter().enumerate() {
+            let word = self.cx.extract(v, i, part);
+            let place = self.cx.offset(place, 8 * i as i64);
+            self.cx.store(word, place);
         }
     }
 
-    fn c_argument(&mut self, node: NodeId, v: Value, ty: TypeId, args: &mut Arguments) {
+    fn registers_type(&self, parts: &[Ty]) -> Ty {
+        match parts {
+            [] => self.cx.ty.void,
+            [only] => *only,
+            parts => self.cx.struct_type(parts),
+        }
+    }
+
+    fn c_argument(
+        &mut self,
+        node: NodeId,
+        operand: NodeId,
+        v: Value,
+        args: &mut Arguments,
+        left: &mut Registers,
+    ) {
+        let ty = self.psg.nodes[operand].ty;
+        match self.pass(ty, left) {
+            Pass::Plain(_) => {
+                let v = self.plain_argument(node, operand, v);
+                args.push(v, self.extension(ty));
+            }
+            Pass::Parts(parts) => {
+                let slot = self.c_slot(ty);
+                self.store_c(Some(node), ty, v, slot, 0);
+                for (i, part) in parts.into_iter().enumerate() {
+                    let place = self.cx.offset(slot, 8 * i as i64);
+                    let v = self.cx.load(part, place);
+                    args.push(v, Vec::new());
+                }
+            }
+            Pass::Memory => {
+                let slot = self.c_slot(ty);
+                self.store_c(Some(node), ty, v, slot, 0);
+                args.push(slot, self.by_value_attributes(ty));
+            }
+        }
+    }
+
+    fn by_value_attributes(&self, ty: TypeId) -> Attributes {
+        let ty = self.eightbytes(ty);
+        let align = self.cx.int(self.cx.ty.i64, 8);
+        vec![("llvm.byval", self.cx.type_attr(ty)), ("llvm.align", align)]
+    }
+
+    /// C's compilers rely on small integers being widened by the caller.
+    fn extension(&self, ty: TypeId) -> Attributes {
         match self.psg.types.get(ty) {
+            Type::Bool | Type::Int(IntKind::U8 | IntKind::U16) => vec![("llvm.zeroext", self.cx.unit())],
+            Type::Int(IntKind::I8 | IntKind::I16) => vec![("llvm.signext", self.cx.unit())],
+            _ => Vec::new(),
+        }
+    }
+
+    fn plain_argument(&mut self, node: NodeId, operand: NodeId, v: Value) -> Value {
+        let psg = self.psg;
+        let ty = psg.nodes[operand].ty;
+        match psg.types.get(ty) {
             Type::String => {
                 // A text with a NUL inside would be cut off: it stops the program.
                 let bytes = self.cx.offset(v, ELEMENTS);
@@ -96,43 +168,37 @@ impl Lower<'_> {
                     let message = l.string_constant("a text with a NUL inside cannot be passed to C");
                     l.panic("clef_panic_fail", &[message], node);
                 });
-                return args.push(bytes);
+                return bytes;
             }
-            Type::Array(_) => {
-                let elements = self.cx.offset(v, ELEMENTS);
-                return args.push(elements);
+            Type::Array(_) => return self.cx.offset(v, ELEMENTS),
+            Type::Closure { .. } => {
+                if let (Op::Closure(func), true) =
+                    (&psg.nodes[operand].op, psg.nodes[operand].operands.is_empty())
+                {
+                    return self.callback(*func);
+                }
             }
             _ => {}
         }
-        let Some(machine) = self.c_struct(ty) else {
-            if matches!(
-                self.layouts[ty].repr,
-                Repr::Union(_) | Repr::Niche { .. } | Repr::Boxed(_) | Repr::Closure
-            ) {
-                self.bug(format!("{node}: `{}` has no C form", self.name_of_type(ty)));
-            }
-            return args.push(v);
-        };
-        let slot = self.c_slot(&machine);
-        self.store_c(ty, v, slot, 0);
-        if machine.size_align().0 > IN_REGISTERS {
-            args.values.push(slot);
-            let ty = self.struct_of(&machine);
-            let align = self.cx.int(self.cx.ty.i64, 8);
-            args.attrs.push(vec![("llvm.byval", self.cx.type_attr(ty)), ("llvm.align", align)]);
-            return;
+        if matches!(
+            self.layouts[ty].repr,
+            Repr::Union(_) | Repr::Niche { .. } | Repr::Boxed(_) | Repr::Closure
+        ) {
+            self.bug(format!("{node}: `{}` has no C form", self.name_of_type(ty)));
         }
-        for (i, part) in self.registers(&machine).into_iter().enumerate() {
-            let place = self.cx.offset(slot, 8 * i as i64);
-            let v = self.cx.load(part, place);
-            args.push(v);
+        v
+    }
+
+    fn dictionaries(&self, attrs: &[Attributes]) -> Option<Attr> {
+        if attrs.iter().all(Vec::is_empty) {
+            return None;
         }
+        let dicts: Vec<Attr> = attrs.iter().map(|a| self.cx.dict(a)).collect();
+        Some(self.cx.array(&dicts))
     }
 
     fn c_call(&mut self, entry: &str, args: &Arguments, ret: Ty) -> Option<Value> {
-        let plain = args.attrs.iter().all(Vec::is_empty);
-        let dicts: Vec<Attr> = args.attrs.iter().map(|a| self.cx.dict(a)).collect();
-        let arg_attrs = (!plain).then(|| self.cx.array(&dicts));
+        let arg_attrs = self.dictionaries(&args.attrs);
         if self.declared.insert(entry.to_string()) {
             let params: Vec<Ty> = args.values.iter().map(|&a| self.cx.type_of(a)).collect();
             let def = FuncDef {
@@ -161,7 +227,7 @@ impl Lower<'_> {
     }
 
     /// A copy of a C string; null is the empty text.
-    fn text_from_c(&mut self, bytes: Value) -> Value {
+    pub(super) fn text_from_c(&mut self, bytes: Value) -> Value {
         let t = self.cx.ty;
         let empty = self.string_constant("");
         let null = self.cx.zero(t.ptr);
@@ -187,117 +253,155 @@ impl Lower<'_> {
         self.cx.arg(out, 0)
     }
 
-    // --- structs
+    // --- Clef functions that C calls
 
-    /// The C struct that a record is; nothing for other types.
-    fn c_struct(&self, ty: TypeId) -> Option<Machine> {
-        let agg = self.psg.types.agg(ty)?;
-        if !matches!(agg.kind, AggKind::Record | AggKind::Tuple) {
-            return None;
-        }
-        let fields = &agg.cases.first()?.fields;
-        Some(Machine::Struct(fields.iter().map(|f| self.c_machine(f.ty)).collect()))
+    /// The address of a function's C code, which is made at the end.
+    pub(super) fn callback(&mut self, func: FuncId) -> Value {
+        self.callbacks.insert(func);
+        let symbol = self.callback_symbol(func);
+        self.cx.address_of(&symbol)
     }
 
-    fn c_machine(&self, ty: TypeId) -> Machine {
-        self.c_struct(ty).unwrap_or_else(|| self.layouts[ty].machine.clone())
+    fn callback_symbol(&self, func: FuncId) -> String {
+        format!("clef.callback.{}", self.funcs[func].symbol)
     }
 
-    fn struct_of(&self, machine: &Machine) -> Ty {
-        self.machine_type(machine).unwrap_or_else(|| self.cx.struct_type(&[]))
-    }
-
-    /// A stack slot for a struct, of whole eightbytes.
-    fn c_slot(&mut self, machine: &Machine) -> Value {
-        let words = machine.size_align().0.div_ceil(8).max(1);
-        let ty = self.cx.array_type(self.cx.ty.i64, words as usize);
-        self.slot(ty)
-    }
-
-    /// Offsets of a struct's fields.
-    fn c_offsets(&self, ty: TypeId) -> Vec<(TypeId, i64)> {
-        let Some(case) = self.psg.types.agg(ty).and_then(|a| a.cases.first()) else { return Vec::new() };
-        let mut at = 0u64;
-        let mut offsets = Vec::new();
-        for field in &case.fields {
-            let (size, align) = self.c_machine(field.ty).size_align();
-            at = at.next_multiple_of(align);
-            offsets.push((field.ty, at as i64));
-            at += size;
-        }
-        offsets
-    }
-
-    /// Writes a value in its C form to memory.
-    fn store_c(&mut self, ty: TypeId, v: Value, place: Value, at: i64) {
-        if self.c_struct(ty).is_none() {
-            let v = if *self.psg.types.get(ty) == Type::String { self.cx.offset(v, ELEMENTS) } else { v };
-            let place = self.cx.offset(place, at);
-            return self.cx.store(v, place);
-        }
-        for (i, (field, offset)) in self.c_offsets(ty).into_iter().enumerate() {
-            let Some(machine) = self.types[field] else { continue };
-            match self.field_value(ty, v, 0, i as u32, machine) {
-                Some(part) => self.store_c(field, part, place, at + offset),
-                None => self.bug(format!("field {i} of {} cannot be read", self.name_of_type(ty))),
-            }
-        }
-    }
-
-    /// Reads a value from its C form in memory.
-    fn load_c(&mut self, ty: TypeId, place: Value, at: i64) -> Option<Value> {
-        let machine = self.types[ty]?;
-        if self.c_struct(ty).is_none() {
-            let place = self.cx.offset(place, at);
-            let v = self.cx.load(machine, place);
-            if *self.psg.types.get(ty) == Type::String {
-                return Some(self.text_from_c(v));
-            }
-            return Some(v);
-        }
-        let parts: Vec<Option<Value>> = self
-            .c_offsets(ty)
-            .into_iter()
-            .map(|(field, offset)| self.load_c(field, place, at + offset))
+    /// The C code of a function whose address was given to C: takes arguments as C passes them, gives the result so.
+    pub(super) fn define_callback(&mut self, func: FuncId) {
+        let psg = self.psg;
+        let location = self.location_at(psg.funcs[func].span);
+        self.cx.set_location(location);
+        let ret = psg.funcs[func].ret;
+        let params: Vec<TypeId> = psg.funcs[func]
+            .params
+            .iter()
+            .map(|&p| psg.nodes[p].ty)
+            .filter(|&ty| self.types[ty].is_some())
             .collect();
-        self.make_value(ty, machine, 0, &parts)
-    }
-
-    /// The registers of a struct of at most 16 bytes: each eightbyte is an integer unless all in it are floats.
-    fn registers(&self, machine: &Machine) -> Vec<Ty> {
-        let t = self.cx.ty;
-        let mut scalars = Vec::new();
-        flatten(machine, 0, &mut scalars);
-        let size = machine.size_align().0;
-        let mut parts = Vec::new();
-        for word in 0..size.div_ceil(8) {
-            let here: Vec<Scalar> = scalars.iter().filter(|(at, _)| at / 8 == word).map(|s| s.1).collect();
-            let bytes = (size - 8 * word).min(8);
-            let floats = !here.is_empty() && here.iter().all(|s| matches!(s, Scalar::F32 | Scalar::F64));
-            parts.push(match (floats, here.as_slice()) {
-                (true, [Scalar::F32]) => t.f32,
-                (true, [Scalar::F32, Scalar::F32]) => self.cx.vector_type(t.f32, 2),
-                (true, _) => t.f64,
-                _ => self.cx.int_type(8 * bytes.next_power_of_two() as u32),
-            });
+        let in_memory = self.returns_in_memory(ret);
+        let mut left = Registers::new(in_memory);
+        let passes: Vec<Pass> = params.iter().map(|&ty| self.pass(ty, &mut left)).collect();
+        let mut machine = Vec::new();
+        let mut attrs: Vec<Attributes> = Vec::new();
+        if in_memory {
+            machine.push(self.cx.ty.ptr);
+            attrs.push(self.result_place_attributes(ret));
         }
-        parts
-    }
-}
-
-/// Scalars of a struct with their offsets.
-fn flatten(machine: &Machine, at: u64, out: &mut Vec<(u64, Scalar)>) {
-    match machine {
-        Machine::Nothing => {}
-        Machine::Scalar(s) => out.push((at, *s)),
-        Machine::Struct(parts) => {
-            let mut offset = at;
-            for part in parts {
-                let (size, align) = part.size_align();
-                offset = offset.next_multiple_of(align);
-                flatten(part, offset, out);
-                offset += size;
+        for (&ty, pass) in params.iter().zip(&passes) {
+            match pass {
+                Pass::Plain(scalar) => {
+                    machine.push(*scalar);
+                    attrs.push(self.extension(ty));
+                }
+                Pass::Parts(parts) => {
+                    machine.extend(parts);
+                    attrs.extend(parts.iter().map(|_| Vec::new()));
+                }
+                Pass::Memory => {
+                    machine.push(self.cx.ty.ptr);
+                    attrs.push(self.by_value_attributes(ty));
+                }
             }
         }
+        let is_struct = self.c_fields(ret).is_some();
+        let c_ret = match (is_struct, in_memory) {
+            (true, true) => self.cx.ty.void,
+            (true, false) => self.registers_type(&self.registers(ret)),
+            (false, _) => self.ret_type(ret),
+        };
+        let symbol = self.callback_symbol(func);
+        let arg_attrs = self.dictionaries(&attrs);
+        let extension = self.extension(ret);
+        let res_attrs =
+            (!is_struct && !extension.is_empty()).then(|| self.dictionaries(&[extension])).flatten();
+        let def = FuncDef {
+            name: &symbol,
+            params: &machine,
+            ret: c_ret,
+            conv: Conv::C,
+            linkage: Linkage::Internal,
+            flags: &[],
+            arg_attrs,
+            res_attrs,
+            extra: &[],
+        };
+        let (_, Some(entry)) = self.cx.func(&def, true) else { return };
+        let start = self.cx.append_block(entry, &[]);
+        self.current = Current { entry: Some(entry), ..Default::default() };
+        self.cx.set_block(start);
+        let given: Vec<Value> = (0..machine.len()).map(|i| self.cx.arg(entry, i)).collect();
+        self.callback_body(func, &params, &passes, &given, in_memory);
+        self.close_entry(start, &[]);
+    }
+
+    fn callback_body(
+        &mut self,
+        func: FuncId,
+        params: &[TypeId],
+        passes: &[Pass],
+        given: &[Value],
+        in_memory: bool,
+    ) {
+        let ret = self.psg.funcs[func].ret;
+        let mut next = given.iter().copied().skip(usize::from(in_memory));
+        let mut args = Vec::new();
+        for (&ty, pass) in params.iter().zip(passes) {
+            let v = match pass {
+                Pass::Plain(_) => {
+                    let v = next.next();
+                    match v {
+                        Some(v) if *self.psg.types.get(ty) == Type::String => Some(self.text_from_c(v)),
+                        v => v,
+                    }
+                }
+                Pass::Parts(parts) => {
+                    let slot = self.c_slot(ty);
+                    for i in 0..parts.len() {
+                        let place = self.cx.offset(slot, 8 * i as i64);
+                        if let Some(v) = next.next() {
+                            self.cx.store(v, place);
+                        }
+                    }
+                    self.load_c(ty, slot, 0)
+                }
+                Pass::Memory => next.next().and_then(|place| self.load_c(ty, place, 0)),
+            };
+            args.extend(v.map(|v| (v, ty)));
+        }
+        let facts = self.funcs[func].clone();
+        let values: Vec<Value> = args.iter().map(|a| a.0).collect();
+        let ret_type = self.ret_type(ret);
+        let result = self.cx.call(Callee::Symbol(&facts.symbol), &values, ret_type, facts.conv, Tail::No);
+        // The function borrowed its arguments.
+        for (v, ty) in args {
+            self.drop_value(v, ty);
+        }
+        self.callback_result(ret, result, in_memory.then(|| given[0]));
+    }
+
+    fn callback_result(&mut self, ret: TypeId, result: Option<Value>, memory: Option<Value>) {
+        let Some(v) = result else { return self.cx.ret(None) };
+        if self.c_fields(ret).is_none() {
+            return self.cx.ret(Some(v));
+        }
+        let place = memory.unwrap_or_else(|| self.c_slot(ret));
+        self.store_c(None, ret, v, place, 0);
+        self.drop_value(v, ret);
+        if memory.is_some() {
+            return self.cx.ret(None);
+        }
+        let parts = self.registers(ret);
+        if let [only] = parts[..] {
+            let word = self.cx.load(only, place);
+            return self.cx.ret(Some(word));
+        }
+        let ty = self.registers_type(&parts);
+        let mut all = self.cx.undef(ty);
+        for (i, &part) in parts.iter().enumerate() {
+            let place = self.cx.offset(place, 8 * i as i64);
+            let word = self.cx.load(part, place);
+            all = self.cx.insert(all, i, word);
+        }
+        self.cx.ret(Some(all));
     }
 }

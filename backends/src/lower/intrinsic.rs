@@ -8,6 +8,7 @@ use super::Lower;
 use crate::layout::{Machine, Repr};
 use crate::mlir::{Named, Ty, Value};
 use clef_psg::id::NodeId;
+use clef_psg::node::Op;
 
 impl Lower<'_> {
     pub(super) fn intrinsic(&mut self, node: NodeId, name: &str) {
@@ -52,6 +53,7 @@ impl Lower<'_> {
         let t = self.cx.ty;
         match name {
             "hsa.allocate64" => self.alloc_unified(node),
+            "nativeptr.of_function" => self.of_function(node),
             "nativeptr.get" | "nativeptr.set" | "nativeptr.add" | "nativeptr.stackalloc" => {
                 self.native(node, name)
             }
@@ -98,19 +100,54 @@ impl Lower<'_> {
         self.set(node, v);
     }
 
+    /// The address of a function's C code.
+    fn of_function(&mut self, node: NodeId) {
+        let psg = self.psg;
+        let code = self.operand(node, 0).and_then(|operand| match psg.nodes[operand].op {
+            Op::Closure(func) if psg.nodes[operand].operands.is_empty() => Some(self.callback(func)),
+            _ => None,
+        });
+        match code {
+            Some(code) => {
+                let address = self.cx.cast("llvm.ptrtoint", code, self.cx.ty.i64);
+                self.set(node, address);
+            }
+            None => self.bug(format!("{node}: the address of a function that is not known")),
+        }
+    }
+
     fn native(&mut self, node: NodeId, name: &str) {
         let result = self.psg.nodes[node].ty;
         if name == "nativeptr.stackalloc" {
             let element = self.element_of(result);
-            let machine = self.types[element].unwrap_or(self.cx.ty.i8);
+            let t = self.cx.ty;
             let n = self.arg(node, 0);
-            let n = self.cx.resize_int(n, self.cx.ty.i64, true);
-            let place = self.cx.alloca(machine, n);
+            let n = self.cx.resize_int(n, t.i64, true);
+            let stride = self.cx.const_i64(self.c_size(element, None).0.max(1) as i64);
+            let bytes = self.cx.binary("llvm.mul", n, stride);
+            let (word, almost) = (self.cx.const_i64(8), self.cx.const_i64(7));
+            let rounded = self.cx.add(bytes, almost);
+            let words = self.cx.binary("llvm.udiv", rounded, word);
+            let place = self.cx.alloca(t.i64, words);
+            let zero = self.cx.const_i32(0);
+            self.runtime("memset", &[place, zero, bytes], t.ptr);
             return self.set(node, place);
         }
         let place = self.native_place(node);
         match name {
             "nativeptr.add" => self.set(node, place),
+            // Behind an address is what C has there.
+            "nativeptr.get" if self.c_fields(result).is_some() => {
+                if let Some(v) = self.load_c(result, place, 0) {
+                    self.set(node, v);
+                }
+            }
+            "nativeptr.set" if self.c_fields(self.arg_type(node, 2)).is_some() => {
+                let ty = self.arg_type(node, 2);
+                if let Some(v) = self.operand(node, 2).and_then(|o| self.maybe_value(o)) {
+                    self.store_c(Some(node), ty, v, place, 0);
+                }
+            }
             "nativeptr.get" => {
                 if let Some(ty) = self.types[result] {
                     let v = self.cx.load(ty, place);
@@ -132,7 +169,10 @@ impl Lower<'_> {
         let index_type = self.psg.types.get(self.arg_type(node, 1));
         let index = self.arg(node, 1);
         let index = self.index(index, index_type);
-        let machine = self.types[element].unwrap_or(self.cx.ty.i8);
+        let machine = match self.c_fields(element) {
+            Some(_) => self.cx.array_type(self.cx.ty.i8, self.c_size(element, None).0 as usize),
+            None => self.types[element].unwrap_or(self.cx.ty.i8),
+        };
         self.cx.element(machine, pointer, index)
     }
 }

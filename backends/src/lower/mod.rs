@@ -11,6 +11,7 @@ mod agent;
 mod aggregate;
 mod array;
 mod call;
+mod cform;
 mod control;
 mod depth;
 mod foreign;
@@ -61,6 +62,8 @@ pub struct Lower<'a> {
     declared: FxHashSet<String>,
     aliases: Aliases,
     closure_entries: FxHashMap<FuncId, u32>,
+    /// Functions whose address was given to C.
+    callbacks: std::collections::BTreeSet<FuncId>,
     sites: sync::Sites,
     /// Dispatches lowered, in order.
     dispatches: Vec<NodeId>,
@@ -129,6 +132,7 @@ impl<'a> Lower<'a> {
             declared: FxHashSet::default(),
             aliases: Aliases::default(),
             closure_entries: FxHashMap::default(),
+            callbacks: std::collections::BTreeSet::new(),
             sites: sync::Sites::default(),
             dispatches: Vec::new(),
             in_kernel: false,

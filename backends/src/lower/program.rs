@@ -26,6 +26,9 @@ impl Lower<'_> {
         }
         self.define_kernels();
         self.define_program_data();
+        for func in self.callbacks.clone() {
+            self.define_callback(func);
+        }
         let closures = self.closure_functions();
         for (tag, &func) in closures.iter().enumerate() {
             self.define_closure(func, tag as u32);

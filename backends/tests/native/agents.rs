@@ -23,7 +23,7 @@ fn buffer_type(psg: &mut Psg, t: T, agents: TypeId, hint: TypeId) -> TypeId {
     let address = psg.ty(Type::Int(IntKind::ISize));
     let fields = [("Address", address), ("Size", t.int), ("Agents", agents), ("Hint", hint)];
     let fields = fields
-        .map(|(name, ty)| Field { name: name.into(), ty, is_mutable: false, unit: None })
+        .map(|(name, ty)| Field { name: name.into(), ty, is_mutable: false, fixed: None, unit: None })
         .into_iter()
         .collect();
     let cases = vec![Case { name: "UnifiedBuffer".into(), fields }];

@@ -19,6 +19,7 @@ pub fn agg(psg: &mut Psg, name: &str, kind: AggKind, cases: &[(&str, &[(TypeId, 
                     name: format!("F{i}").into(),
                     ty,
                     is_mutable,
+                    fixed: None,
                     unit: None,
                 })
                 .collect(),

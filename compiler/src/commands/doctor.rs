@@ -59,6 +59,13 @@ const TOOLS: &[Tool] = &[
         find: || any(&["mlir-opt-22", "mlir-opt"]),
     },
     Tool {
+        what: "libclang",
+        needed_for: "clefc bindgen",
+        required: false,
+        package: "libclang-22-dev",
+        find: libclang,
+    },
+    Tool {
         what: "ROCr (libhsa-runtime64)",
         needed_for: "AMD devices",
         required: false,
@@ -104,6 +111,13 @@ fn any(programs: &[&str]) -> Option<PathBuf> {
             path.is_file().then_some(path)
         })
     })
+}
+
+/// libclang, where Debian puts it.
+fn libclang() -> Option<PathBuf> {
+    let configured = std::env::var_os("LIBCLANG_PATH").map(PathBuf::from);
+    let folders = configured.into_iter().chain([PathBuf::from("/usr/lib/llvm-22/lib")]);
+    folders.map(|folder| folder.join("libclang.so")).find(|p| p.exists()).or_else(|| library("libclang.so"))
 }
 
 /// A shared library in the places where Debian and the dynamic loader look.

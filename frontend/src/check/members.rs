@@ -279,7 +279,7 @@ impl<'a> Checker<'a> {
         for (n, &(local, name, is_mutable)) in fields.iter().enumerate() {
             let ty = self.cx.body.locals[local.index()].ty;
             let ty = self.types.zonk(ty);
-            hidden.push(Field { name, ty, is_mutable });
+            hidden.push(Field { name, ty, is_mutable, fixed: None });
             self.cx.body.exprs[values[n].index()].ty = ty;
         }
         let order = (0..values.len() as u32).collect();

@@ -9,6 +9,9 @@ use crate::typed::{Case, Field, ParamKind, TypeDef, TypeDefId, TypeDefKind, Type
 use rustc_hash::FxHashMap;
 use ustr::Ustr;
 
+/// Elements of the longest array that may lie in a struct.
+const MAX_FIXED_ARRAY: u32 = 1 << 20;
+
 impl<'a> Checker<'a> {
     /// Declares a group of types with cases and fields; members are declared, but not checked.
     pub(crate) fn declare_types(&mut self, group: &'a [ast::TypeDef]) -> Vec<Option<TypeDefId>> {
@@ -144,11 +147,34 @@ impl<'a> Checker<'a> {
             }
             let index = out.len() as u32;
             self.module_mut().fields.entry(f.name.name).or_default().push((id, index));
-            out.push(Field { name: f.name.name, ty, is_mutable: f.is_mutable });
+            let fixed = self.fixed_array(f, ty);
+            out.push(Field { name: f.name.name, ty, is_mutable: f.is_mutable, fixed });
         }
         self.type_info[id.index()].by_name =
             out.iter().enumerate().map(|(i, f)| (f.name, i as u32)).collect::<FxHashMap<_, _>>();
         self.type_defs[id.index()].kind = TypeDefKind::Record(out);
+    }
+
+    /// The length in `[<FixedArray(n)>]`, where a field has it.
+    fn fixed_array(&mut self, field: &ast::FieldDef, ty: super::types::Ty) -> Option<u32> {
+        let attribute = self.attribute(&field.attributes, "FixedArray")?;
+        let span = attribute.span;
+        let length = attribute.args.first().and_then(|a| constant_int(&a.value));
+        let length = length.and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=MAX_FIXED_ARRAY).contains(n));
+        let is_array = self.types.is_array(ty);
+        if length.is_none() || !is_array {
+            let what = if is_array {
+                format!("`FixedArray` needs the number of elements, from 1 to {MAX_FIXED_ARRAY}")
+            } else {
+                format!("the field `{}` is no array, so it cannot be a `FixedArray`", field.name.name)
+            };
+            self.diags.push(
+                Diagnostic::error(codes::BAD_FIXED_ARRAY, span, what)
+                    .help("write `[<FixedArray(16)>] Name: byte[]`"),
+            );
+            return None;
+        }
+        length
     }
 
     fn declare_union(&mut self, id: TypeDefId, cases: &[ast::CaseDef]) {
@@ -170,7 +196,7 @@ impl<'a> Checker<'a> {
                     None if c.fields.len() == 1 => Ustr::from("Item"),
                     None => Ustr::from(&format!("Item{}", n + 1)),
                 };
-                fields.push(Field { name, ty, is_mutable: false });
+                fields.push(Field { name, ty, is_mutable: false, fixed: None });
             }
             let case = Value::Case(id, out.len() as u32);
             self.module_mut().values.insert(c.name.name, case);

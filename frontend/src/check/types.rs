@@ -108,6 +108,11 @@ impl Types {
         self.next_generic = 0;
     }
 
+    pub fn is_array(&mut self, ty: Ty) -> bool {
+        let root = self.find(ty);
+        root.0 & OPEN == 0 && matches!(self.table.get(root), Type::Array(_))
+    }
+
     pub fn fresh(&mut self) -> Ty {
         let level = self.level;
         self.node(Node::Var { level })

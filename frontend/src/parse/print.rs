@@ -247,6 +247,10 @@ impl Printer {
                 for f in fields {
                     self.doc(f.doc.as_deref(), indent + 8);
                     self.line(indent + 8);
+                    if !f.attributes.is_empty() {
+                        self.attribute_list(&f.attributes);
+                        self.out.push(' ');
+                    }
                     self.out.push_str(if f.is_mutable { "mutable " } else { "" });
                     self.ident(&f.name);
                     self.out.push_str(": ");

@@ -161,12 +161,12 @@ impl Parser<'_> {
                 let outer = p.ctx;
                 p.anchor = p.pos;
                 let doc = p.doc_before(p.pos);
-                p.attributes();
+                let attributes = p.attributes();
                 let is_mutable = p.eat(Kind::Mutable);
                 let name = p.ident("of a field");
                 p.expect(Kind::Colon, "`:` after the field's name");
                 let ty = p.type_expr();
-                out.push(FieldDef { name, ty, is_mutable, doc });
+                out.push(FieldDef { attributes, name, ty, is_mutable, doc });
                 if p.recovering {
                     p.skip_line(p.pos);
                     if p.token().col < outer.col {

@@ -65,12 +65,19 @@ impl Builder<'_> {
                         self.call_func(id, leaves, args, tail, span)
                     }
                     DefKind::Extern(e) => {
-                        let mut operands = self.operands(args, e.params.len(), span);
+                        let count = e.params.len();
+                        for arg in args.iter().take(count) {
+                            self.callback_is_plain(arg, span);
+                        }
+                        let mut operands = self.operands(args, count, span);
                         operands.retain(|n| !self.is_unit(self.node_ty(*n)));
                         let external = self.external(*ctx, def);
                         self.result_of(Op::CallExtern(external), &operands, shape.ret, span)
                     }
                     DefKind::Intrinsic { name, params, .. } => {
+                        if *name == "nativeptr.of_function" {
+                            args.iter().for_each(|arg| self.callback_is_plain(arg, span));
+                        }
                         let operands = self.operands(args, params.len(), span);
                         self.intrinsic(*name, *ctx, &operands, shape.ret, span)
                     }
@@ -91,6 +98,24 @@ impl Builder<'_> {
                 operands.extend(self.operands(args, count, span));
                 self.result_of(Op::CallClosure { tail }, &operands, shape.ret, span)
             }
+        }
+    }
+
+    /// A function that C is to call is code without captured values: C has no place for them.
+    fn callback_is_plain(&mut self, arg: &Val, span: Span) {
+        let plain = match arg {
+            Val::Known(shape, leaves) => {
+                leaves.is_empty() && !matches!(self.shape(*shape).kind, ShapeKind::Dynamic(_))
+            }
+            Val::Node(node) => !matches!(self.psg.types.get(self.node_ty(*node)), Type::Closure { .. }),
+            _ => true,
+        };
+        if !plain {
+            self.error_here(
+                span,
+                "C can call only functions that are known here and capture nothing",
+                "give a top-level function by name, and what it needs through the library's context pointer",
+            );
         }
     }
 

@@ -6,7 +6,7 @@ use super::types::CtxId;
 use crate::id::{NodeId, TypeId};
 use crate::intrinsics::{Form, form};
 use crate::node::{Const, FailKind, Op};
-use crate::ty::Type;
+use crate::ty::{AggKind, Type};
 use clef_frontend::ast::{FloatKind, IntKind};
 use clef_frontend::span::Span;
 use ustr::Ustr;
@@ -72,7 +72,7 @@ impl Builder<'_> {
             None => {
                 self.error_here(
                     span,
-                    "only numbers, `char`, `bool` and pointers have a size here",
+                    "only numbers, `char`, `bool`, pointers and records of them have a size here",
                     "use the size of the parts",
                 );
                 Val::Unit
@@ -96,7 +96,34 @@ impl Builder<'_> {
                 FloatKind::F64 => 8,
             },
             Type::NativePtr(_) => 8,
+            Type::Agg(_) => self.struct_size(ty)?.0,
             _ => return None,
         })
+    }
+
+    /// Size and alignment of a type in a C struct; a record is the struct of its fields.
+    fn struct_size(&self, ty: TypeId) -> Option<(i64, i64)> {
+        let Some(agg) = self.psg.types.agg(ty) else {
+            let size = self.byte_size(ty)?;
+            return Some((size, size));
+        };
+        match agg.kind {
+            AggKind::Enum => return Some((4, 4)),
+            AggKind::Record => {}
+            _ => return None,
+        }
+        let (mut at, mut align) = (0i64, 1i64);
+        for field in &agg.cases.first()?.fields {
+            let (size, own) = match (field.fixed, self.psg.types.get(field.ty)) {
+                (Some(n), Type::Array(element)) => {
+                    let (size, own) = self.struct_size(*element)?;
+                    (size * i64::from(n), own)
+                }
+                _ => self.struct_size(field.ty)?,
+            };
+            at = (at + own - 1) / own * own + size;
+            align = align.max(own);
+        }
+        Some(((at + align - 1) / align * align, align))
     }
 }

@@ -329,6 +329,7 @@ impl Builder<'_> {
                 name: f.name,
                 ty: self.lower_ty(f.ty, args),
                 is_mutable: f.is_mutable,
+                fixed: f.fixed,
                 unit: self.unit_text(f.ty, info),
             })
             .collect()
@@ -401,7 +402,7 @@ fn is_buffer(path: &str) -> bool {
 }
 
 fn plain_field(name: &str, ty: TypeId) -> Field {
-    Field { name: Ustr::from(name), ty, is_mutable: false, unit: None }
+    Field { name: Ustr::from(name), ty, is_mutable: false, fixed: None, unit: None }
 }
 
 fn single_case(name: &str, kind: AggKind, fields: Vec<Field>) -> Agg {

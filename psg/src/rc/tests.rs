@@ -29,7 +29,8 @@ fn body(psg: &Psg, func: FuncId) -> Vec<String> {
 /// A pair of strings, which is managed.
 fn pair(psg: &mut Psg) -> crate::id::TypeId {
     let text = psg.ty(Type::String);
-    let field = |name: &str| Field { name: Ustr::from(name), ty: text, is_mutable: false, unit: None };
+    let field =
+        |name: &str| Field { name: Ustr::from(name), ty: text, is_mutable: false, fixed: None, unit: None };
     let cases = vec![Case { name: Ustr::from("Pair"), fields: vec![field("a"), field("b")] }];
     let agg = psg.types.aggs.push(Agg { name: Ustr::from("Pair"), kind: AggKind::Record, cases });
     psg.ty(Type::Agg(agg))

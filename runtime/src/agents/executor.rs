@@ -4,8 +4,8 @@
 //! packets run the kernel's host form (whose loops are shared with the worker pool). The host's memory is coherent, so
 //! acquire is the load of the header, release the store to the completion signal.
 
+use super::host_code;
 use super::table::{self, HsaApi, Packet, QueueHead, Role, Signal};
-use super::{host_code, lane};
 use crate::abi::Dispatch;
 use crate::futex::{self, Spin};
 use crate::hsa::code::Code;
@@ -24,6 +24,9 @@ pub static API: HsaApi = HsaApi {
     kernarg,
     code,
 };
+
+/// Slots of a ring: few, so that starting an agent touches little memory.
+const SLOTS: u32 = 256;
 
 /// Microseconds that an agent's thread looks at its doorbell, and a waiter at a signal, before it sleeps.
 const SPIN: u64 = 10;
@@ -99,7 +102,7 @@ fn signal_wait_below(signal: Signal, than: i64, nanoseconds: u64) -> i64 {
 }
 
 fn queue_create(role: Role) -> Result<&'static QueueHead, String> {
-    let size = lane::RING;
+    let size = SLOTS;
     let packets: Vec<Packet> = (0..size)
         .map(|_| Packet {
             header: AtomicU16::new(table::INVALID),
@@ -136,10 +139,15 @@ fn ring(queue: &QueueHead, newest: u64, _: bool, _: bool) {
 }
 
 fn kernarg(_: Role, bytes: usize) -> Result<*mut u8, String> {
-    let layout = Layout::from_size_align(bytes.max(64), 64).map_err(|e| e.to_string())?;
+    // Aligned by hand: the allocator gives zeroed pages untouched only where it need not align.
+    const ALIGN: usize = 64;
+    let layout = Layout::from_size_align(bytes.saturating_add(ALIGN), 16).map_err(|e| e.to_string())?;
     // SAFETY: the size is not zero.
     let block = unsafe { std::alloc::alloc_zeroed(layout) };
-    if block.is_null() { Err("out of memory".into()) } else { Ok(block) }
+    if block.is_null() {
+        return Err("out of memory".into());
+    }
+    Ok(block.wrapping_add(block.align_offset(ALIGN)))
 }
 
 fn code(_: Role, dispatch: &'static Dispatch) -> Result<Code, String> {

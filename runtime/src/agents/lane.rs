@@ -24,7 +24,7 @@ pub const QUEUES: usize = 8;
 /// Lane 0 is the NPU's.
 pub const LANES: usize = 1 + DEVICES * QUEUES;
 
-/// Slots of a ring.
+/// Slots of a ring that a loaded library is asked for.
 pub const RING: u32 = 1024;
 
 /// Bytes of a slot's block for kernel arguments; kernels with more get one of their own.

@@ -7,7 +7,6 @@
 use super::sys::{self, Agent, Functions, Isa, Pool, Status};
 use libloading::Library;
 use std::ffi::{CStr, c_char, c_void};
-use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -94,11 +93,6 @@ impl Missing {
             Missing::Nothing(text) | Missing::Broken(text) => text,
         }
     }
-}
-
-/// Whether the machine has a device node of an AMD GPU or of an NPU. Without one no library is touched.
-pub fn device_nodes() -> bool {
-    Path::new("/dev/kfd").exists() || Path::new("/dev/accel/accel0").exists()
 }
 
 /// Loads and starts the library that `CLEF_HSA_LIBRARY` names, else ROCr.

@@ -166,8 +166,10 @@ pub unsafe extern "C" fn on_event(event: *const Event, _: *mut c_void) -> Status
     }
     let Backing::Hsa(machine) = backing() else { return sys::SUCCESS };
     let device = machine.gpus.iter().position(|a| a.handle == event.agent).unwrap_or(0);
-    let what =
-        format!("a kernel touched the address {:#x}, which is no memory of its buffers", event.address);
+    let what = format!(
+        "the device failed: a kernel touched the address {:#x}, which is no memory of its buffers",
+        event.address
+    );
     for queue in 0..lane::QUEUES {
         let number = lane::of_role(Role::Gpu { device: device as u8, queue: queue as u8 });
         if let Some(dispatch) = lane::oldest(number) {

@@ -69,7 +69,6 @@ pub const PERMISSION_RW: u32 = 3;
 /// `hsa_device_type_t`; AIE is newer than the headers.
 pub const DEVICE_CPU: u32 = 0;
 pub const DEVICE_GPU: u32 = 1;
-pub const DEVICE_DSP: u32 = 2;
 pub const DEVICE_AIE: u32 = 3;
 
 /// `hsa_system_info_t`.
@@ -80,11 +79,9 @@ pub const SYSTEM_BUILD_VERSION: u32 = 0x200;
 /// `hsa_agent_info_t`.
 pub const AGENT_NAME: u32 = 0;
 pub const AGENT_VENDOR: u32 = 1;
-pub const AGENT_WAVEFRONT: u32 = 6;
 pub const AGENT_QUEUES_MAX: u32 = 12;
 pub const AGENT_QUEUE_MIN: u32 = 13;
 pub const AGENT_QUEUE_MAX: u32 = 14;
-pub const AGENT_NODE: u32 = 16;
 pub const AGENT_DEVICE: u32 = 17;
 pub const AGENT_COMPUTE_UNITS: u32 = 0xa002;
 pub const AGENT_PRODUCT: u32 = 0xa009;
@@ -99,7 +96,6 @@ pub const POOL_FLAGS: u32 = 1;
 pub const POOL_SIZE: u32 = 2;
 pub const POOL_ALLOC_ALLOWED: u32 = 5;
 pub const POOL_GRANULE: u32 = 6;
-pub const POOL_ALIGNMENT: u32 = 7;
 /// `hsa_amd_segment_t`: the one that agents share.
 pub const SEGMENT_GLOBAL: u32 = 0;
 /// `hsa_amd_memory_pool_global_flag_t`.
@@ -117,7 +113,6 @@ pub const QUEUE_SINGLE: u32 = 1;
 pub const CONDITION_LT: u32 = 2;
 /// `hsa_wait_state_t`.
 pub const WAIT_BLOCKED: u32 = 0;
-pub const WAIT_ACTIVE: u32 = 1;
 
 /// `hsa_profile_t` base and full; `hsa_default_float_rounding_mode_t` default.
 pub const PROFILE_FULL: u32 = 1;

@@ -258,7 +258,9 @@ pub fn scenario(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) -
     }
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", &test, "--nocapture", "--include-ignored", "--test-threads=1"]).env("CLEF_SCENARIO", name);
+    command
+        .args(["--exact", &test, "--nocapture", "--include-ignored", "--test-threads=1"])
+        .env("CLEF_SCENARIO", name);
     let ours =
         ["CLEF_AGENTS", "CLEF_ADVERSARIAL", "CLEF_TRACE", "CLEF_RACES", "CLEF_THREADS", "CLEF_HSA_LIBRARY"];
     for variable in ours {

@@ -16,7 +16,7 @@
 //! | `CLEF_HSA_MOCK_LOG=FILE` | the record |
 //! | `CLEF_HSA_MOCK_FAIL=FUNCTION` | that function returns `HSA_STATUS_ERROR` (`hsa_init=0x1008`: that status) |
 //! | `CLEF_HSA_MOCK_HANG=FUNCTION` | that function never returns |
-//! | `CLEF_HSA_MOCK_FAULT=KERNEL` | the queue that this kernel is dispatched to fails |
+//! | `CLEF_HSA_MOCK_FAULT=KERNEL` | the queue that this kernel is dispatched to fails; `memory:KERNEL`: the kernel touches memory that is not there |
 //! | `CLEF_HSA_MOCK_AGENTS=cpu gpu npu` | which agents there are; `gpu=ISA` gives a GPU another instruction set |
 //!
 //! It does not: images, interprocess memory, agent dispatch packets, profiling.

@@ -154,7 +154,24 @@ impl Queue {
         }
     }
 
-    /// Why the kernel cannot run here: a buffer without access, or a test's wish.
+    /// Tells the program of a memory fault, if a test wants one of this kernel; whether it does.
+    pub fn faults(&self, entry: &Entry) -> bool {
+        let wanted = wishes().fault.is_some_and(|f| f.strip_prefix("memory:") == Some(&entry.name()));
+        if wanted {
+            self.stopped.store(true, Ordering::Release);
+            record::line(&format!("memory fault {}", self.name));
+            let event =
+                MemoryFault { kind: 0, agent: self.agent as u64 + 1, address: 0xdead_f000, reasons: 1 };
+            let handler = *lock(&HANDLER);
+            if let Some((handler, data)) = handler {
+                // SAFETY: the handler and its data are the program's.
+                unsafe { handler(&raw const event, data as *mut c_void) };
+            }
+        }
+        wanted
+    }
+
+    /// Whether the kernel cannot run here: a buffer without access, or a test's wish.
     pub fn refuses(&self, entry: &Entry, kernarg: usize) -> bool {
         if wishes().fault.is_some_and(|name| name == entry.name()) {
             return true;
@@ -277,6 +294,9 @@ fn serve(queue: &'static Queue) {
         match &packet.work {
             Work::Wrong(why) => return queue.fail(*why),
             Work::Kernel { entry, kernarg } => {
+                if queue.faults(entry) {
+                    return;
+                }
                 if queue.refuses(entry, *kernarg) {
                     return queue.fail(EXCEPTION);
                 }
@@ -449,14 +469,31 @@ index_adds! {
     hsa_queue_add_write_index_scacq_screl
 }
 
-/// Called with a memory fault, once for a process. The faults of this library are errors of queues.
+/// Called with an `hsa_amd_event_t` and the program's data.
+type Handler = unsafe extern "C" fn(*const MemoryFault, *mut c_void) -> Status;
+
+/// `hsa_amd_event_t` with a memory fault.
+#[repr(C)]
+pub struct MemoryFault {
+    kind: u32,
+    agent: u64,
+    address: u64,
+    reasons: u32,
+}
+
+static HANDLER: Mutex<Option<(Handler, usize)>> = Mutex::new(None);
+
+/// Called with a memory fault; one handler for a process. The last one counts.
 ///
 /// # Safety
 /// See above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hsa_amd_register_system_event_handler(
-    handler: *const c_void,
-    _data: *mut c_void,
+    handler: Option<Handler>,
+    data: *mut c_void,
 ) -> Status {
-    status(enter("hsa_amd_register_system_event_handler").and_then(|()| given(handler)))
+    status(enter("hsa_amd_register_system_event_handler").and_then(|()| {
+        *lock(&HANDLER) = Some((handler.ok_or(INVALID_ARGUMENT)?, data as usize));
+        Ok(())
+    }))
 }

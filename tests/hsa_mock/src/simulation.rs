@@ -270,6 +270,9 @@ fn run(queue: &'static Queue, packet: &Packet, uses: &[Use], random: &mut Random
             return false;
         }
         Work::Kernel { entry, kernarg } => {
+            if queue.faults(entry) {
+                return false;
+            }
             if queue.refuses(entry, *kernarg) {
                 queue.fail(EXCEPTION);
                 return false;

@@ -71,7 +71,7 @@ impl Make {
                 name: Ustr::from(name),
                 fields: fields
                     .iter()
-                    .map(|ty| Field { name: Ustr::from("Item"), ty: *ty, is_mutable: false })
+                    .map(|ty| Field { name: Ustr::from("Item"), ty: *ty, is_mutable: false, fixed: None })
                     .collect(),
             })
             .collect();

@@ -153,6 +153,8 @@ impl Run<'_> {
         let effects: Vec<Option<ParamEffect>> = self.psg.externs[x].params.iter().map(|p| p.2).collect();
         let mut list = Vec::new();
         let mut through: Option<Val> = None;
+        // A result may point into what the arguments point to: a batch of tokens holds the tokens' address.
+        let mut inside = Val::Bottom;
         for (i, &o) in node.operands.iter().enumerate() {
             let flat = frame.get(o).flat();
             if flat.locations.is_empty() {
@@ -169,6 +171,8 @@ impl Run<'_> {
                 if matches!(self.out.locations[location as usize].kind, LocationKind::Handle(_)) {
                     let one = Val::location(location);
                     through = Some(through.map_or(one.clone(), |v| v.join(&one)));
+                } else {
+                    inside = inside.join(&Val::location(location));
                 }
             }
         }
@@ -179,8 +183,11 @@ impl Run<'_> {
                 list.push((location, Mode::Write, false));
                 Val::location(location)
             });
+            value = value.join(&inside);
         }
         self.touch(id, false, CPU, false, &list, &AccessKind::Extern(x), out);
+        let joined = node.operands.iter().fold(Val::Bottom, |v, &o| v.join(&frame.get(o))).flattened();
+        self.may_call(id, &joined, frame, out);
         value
     }
 
@@ -208,8 +215,16 @@ impl Run<'_> {
                 self.touch(id, false, CPU, false, &list, &AccessKind::Host, out);
             }
         }
-        // A function that takes a closure may call it.
-        for closure in flat.closures {
+        self.may_call(id, &joined, frame, out);
+        if !self.carries(node.ty) {
+            return Val::Scalar;
+        }
+        if name == "nativeptr.add" { joined.moved() } else { joined }
+    }
+
+    /// A function that takes a closure may call it.
+    fn may_call(&mut self, id: NodeId, joined: &Val, frame: &mut Frame, out: &mut Block) {
+        for closure in joined.flat().closures {
             let (func, captures) = self.closures[closure as usize].clone();
             let arity = self.psg.funcs[func].params.len().saturating_sub(captures.len());
             let args = (0..arity).map(|_| joined.clone()).chain(captures).collect();
@@ -220,10 +235,6 @@ impl Run<'_> {
                 out.push(Step::Branch(vec![arm, Block::new()]));
             }
         }
-        if !self.carries(node.ty) {
-            return Val::Scalar;
-        }
-        if name == "nativeptr.add" { joined.moved() } else { joined }
     }
 
     pub(super) fn marker(&mut self, id: NodeId, buffer: &Val, out: &mut Block) -> Val {

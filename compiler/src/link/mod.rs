@@ -1,5 +1,7 @@
 //! Linking an object with the runtime by driving `cc` (or `clang`), with `lld` where it is installed.
 
+pub mod libraries;
+
 use crate::backend::find_program;
 use crate::output::{Pending, reason};
 use crate::project::Project;
@@ -45,15 +47,13 @@ pub fn link(project: &Project, object: &[u8], target: &Path, strip: bool) -> Res
     if strip {
         command.arg("-Wl,--strip-all");
     }
-    for library in &project.libraries {
-        command.arg(format!("-l{library}"));
-    }
+    command.args(libraries::arguments(&project.link, &project.folder)?);
     let output = command.output().map_err(|e| {
         let text = format!("cannot start the linker driver `{}`: {}", driver.display(), reason(&e));
         Diagnostic::without_place(codes::NO_LINKER, text)
     })?;
     if !output.status.success() {
-        return Err(link_failed(&String::from_utf8_lossy(&output.stderr)));
+        return Err(link_failed(&String::from_utf8_lossy(&output.stderr), project));
     }
     pending.commit()
 }
@@ -72,7 +72,7 @@ fn find_linker(program: &str) -> Option<PathBuf> {
 }
 
 /// Turns the linker's complaints into missing symbols and libraries by name.
-fn link_failed(said: &str) -> Diagnostic {
+fn link_failed(said: &str, project: &Project) -> Diagnostic {
     let mut missing: Vec<String> = Vec::new();
     let mut libraries: Vec<String> = Vec::new();
     for line in said.lines() {
@@ -83,19 +83,14 @@ fn link_failed(said: &str) -> Diagnostic {
         } else if let Some((_, rest)) =
             line.split_once("unable to find library -l").or_else(|| line.split_once("cannot find -l"))
         {
-            libraries.push(rest.split([':', ' ']).next().unwrap_or(rest).to_owned());
+            let name = rest.trim_start_matches(':').split([':', ' ']).next().unwrap_or(rest);
+            libraries.push(name.to_owned());
         }
     }
     missing.sort();
     missing.dedup();
-    if !libraries.is_empty() {
-        let text = format!(
-            "the linker did not find: {}",
-            libraries.iter().map(|l| format!("lib{l}")).collect::<Vec<_>>().join(", ")
-        );
-        return Diagnostic::without_place(codes::LINK_FAILED, text).help(
-            "install the library's development package, or correct `[link] libraries` in the project file",
-        );
+    if let Some(first) = libraries.first() {
+        return library_missing(first, &libraries, project);
     }
     if !missing.is_empty() {
         let text = format!(
@@ -104,10 +99,27 @@ fn link_failed(said: &str) -> Diagnostic {
         );
         return Diagnostic::without_place(codes::LINK_FAILED, text)
             .note("these functions are declared as externs and called by the program")
-            .help("name their library under `[link] libraries` in the project file");
+            .help("name their library under `[link]` in the project file (docs/projects.md)");
     }
     let first = said.lines().next().unwrap_or("it gave no reason").to_owned();
     Diagnostic::without_place(codes::LINK_FAILED, "the linker could not make the executable").note(first)
+}
+
+/// Libraries that the linker did not find by name.
+fn library_missing(first: &str, all: &[String], project: &Project) -> Diagnostic {
+    let names: Vec<String> =
+        all.iter().map(|l| if l.starts_with("lib") { l.clone() } else { format!("lib{l}") }).collect();
+    let text = format!("the linker did not find: {}", names.join(", "));
+    let plain = first.strip_prefix("lib").and_then(|n| n.strip_suffix(".a")).unwrap_or(first);
+    let settings = project.link.library.get(plain);
+    let package = match settings.and_then(|l| l.package.as_deref()) {
+        Some(package) => format!("install the package `{package}`"),
+        None => format!("install the library's development package (on Debian mostly `lib{plain}-dev`)"),
+    };
+    let setting =
+        if settings.is_some() { format!("[link.library.{plain}]") } else { "[link] libraries".into() };
+    Diagnostic::without_place(codes::LINK_FAILED, text)
+        .help(format!("{package}, or correct `{setting}` in the project file"))
 }
 
 /// The archive on disk: beside this program, or the embedded copy in the user's cache.
