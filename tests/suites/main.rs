@@ -39,3 +39,10 @@ fn main() {
     trials.extend(abi::trials());
     trials.extend(voice::trials());
     trials.extend(bindgen::trials());
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// A trial from a function that returns a reason for failure.
+pub fn trial(name: impl Into<String>, test: impl FnOnce() -> Result<(), String> + Send + 'static) -> Trial {
+    Trial::test(name, move || test().map_err(Into::into))
+}
