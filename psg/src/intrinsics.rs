@@ -4,7 +4,7 @@
 //! what it does besides giving a value ([`Effect`]). A name that is in no table is a runtime function with effects
 //! (`clef_...` natively); stages that do not know it say so.
 
-use crate::node::{AtomicOp, UnOp};
+use crate::node::{AtomicOp, GroupOp, GroupScope, UnOp};
 
 /// What an operation may do besides giving its value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +44,7 @@ pub enum Form {
     Barrier,
     /// The operand is a constant.
     WorkgroupArray,
+    Group(GroupScope, GroupOp),
     Atomic(AtomicOp),
     Unary(UnOp),
     /// The operand, its type changed to the result's: bits stay.
@@ -98,6 +99,17 @@ pub const FORMS: &[(&str, Form)] = &[
     ("number.of_int", Form::Convert),
     ("string.get", Form::ArrayGet { checked: true }),
     ("string.length", Form::Length),
+    ("subgroup.lane", Form::Group(GroupScope::Subgroup, GroupOp::Lane)),
+    ("subgroup.max", Form::Group(GroupScope::Subgroup, GroupOp::Max)),
+    ("subgroup.min", Form::Group(GroupScope::Subgroup, GroupOp::Min)),
+    ("subgroup.scan", Form::Group(GroupScope::Subgroup, GroupOp::Scan)),
+    ("subgroup.shuffle", Form::Group(GroupScope::Subgroup, GroupOp::Shuffle)),
+    ("subgroup.size", Form::Group(GroupScope::Subgroup, GroupOp::Size)),
+    ("subgroup.sum", Form::Group(GroupScope::Subgroup, GroupOp::Add)),
+    ("workgroup.max", Form::Group(GroupScope::Workgroup, GroupOp::Max)),
+    ("workgroup.min", Form::Group(GroupScope::Workgroup, GroupOp::Min)),
+    ("workgroup.scan", Form::Group(GroupScope::Workgroup, GroupOp::Scan)),
+    ("workgroup.sum", Form::Group(GroupScope::Workgroup, GroupOp::Add)),
 ];
 
 /// Runtime functions that do nothing but compute or read. Sorted.

@@ -12,7 +12,7 @@ use crate::mlir::ops::{Conv, FuncDef, ICmp, Linkage, NSW};
 use crate::mlir::{Block, Ty, Value};
 use clef_psg::graph::{Kernel, KernelParam};
 use clef_psg::id::{FuncId, KernelId, NodeId, RegionId};
-use clef_psg::node::{BinOp, Op};
+use clef_psg::node::{BinOp, GroupOp, GroupScope, Op};
 use clef_psg::plan::Mode;
 use clef_psg::ty::Type;
 use rustc_hash::FxHashSet;
@@ -527,6 +527,20 @@ impl Lower<'_> {
     pub(super) fn barrier(&mut self, node: NodeId) {
         let message = self.string_constant("a kernel with barriers is called as a function; dispatch it");
         self.panic("clef_panic_fail", &[message], node);
+    }
+
+    /// A subgroup is one work-item here; what a workgroup does together is in the kernel's form for one thread.
+    pub(super) fn group(&mut self, node: NodeId, scope: GroupScope, op: GroupOp) {
+        if scope == GroupScope::Workgroup {
+            self.barrier(node);
+            return self.zeroed(node);
+        }
+        let value = match op {
+            GroupOp::Size => self.cx.const_i32(1),
+            GroupOp::Lane => self.cx.const_i32(0),
+            _ => self.get(self.psg.nodes[node].operands[0]),
+        };
+        self.set(node, value);
     }
 
     /// An array on the stack of the thread that runs the group, in the form of every array; never freed. Its elements

@@ -35,6 +35,7 @@ impl Builder<'_> {
             Form::Marker => Op::Marker,
             Form::Barrier => Op::Barrier,
             Form::Atomic(op) => Op::Atomic(op),
+            Form::Group(scope, op) => Op::Group { scope, op },
             Form::Unary(op) => Op::Unary(op),
             Form::Print { to_stderr } => Op::Print { to_stderr },
             Form::Fail => Op::Fail(FailKind::Message),

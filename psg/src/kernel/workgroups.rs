@@ -9,12 +9,13 @@
 //! What it promises: the kernel's own function is not changed, so that device forms and analyses see what was
 //! written. What it does not do: check that control around a barrier is the same for all work-items.
 
+mod emit;
+
 use super::shape::is_pure;
 use crate::graph::{Func, Kernel, Psg, Region};
-use crate::id::{FuncId, NodeId, RegionId, TypeId};
-use crate::node::{BinOp, Const, FailKind, ForKind, Op};
+use crate::id::{FuncId, NodeId, RegionId};
+use crate::node::{BinOp, Const, FailKind, GroupOp, GroupScope, Op};
 use crate::ty::Type;
-use clef_frontend::ast::IntKind;
 use clef_frontend::codes;
 use clef_frontend::diagnostic::Diagnostic;
 use clef_frontend::span::Span;
@@ -41,7 +42,10 @@ pub fn size(kernel: &Kernel, dimensions: usize) -> [u32; 3] {
 pub fn cooperates(psg: &Psg, region: RegionId) -> bool {
     let mut found = false;
     psg.walk_region(region, &mut |n| {
-        found |= matches!(psg.nodes[n].op, Op::Barrier | Op::WorkgroupArray(_));
+        found |= matches!(
+            psg.nodes[n].op,
+            Op::Barrier | Op::WorkgroupArray(_) | Op::Group { scope: GroupScope::Workgroup, .. }
+        );
     });
     found
 }
@@ -77,6 +81,8 @@ enum Piece {
     Segment(Vec<NodeId>),
     /// An operation of the whole group: a constant or a workgroup array.
     Once(NodeId),
+    /// What the whole group computes from a value of each work-item.
+    Together(NodeId),
     /// Control around a barrier, with the pieces of its regions.
     Control(NodeId, Vec<Vec<Piece>>),
 }
@@ -288,6 +294,14 @@ impl Form<'_> {
                 _ if self.map.contains_key(&node) => {}
                 Op::Const(_) | Op::WorkgroupArray(_) => pieces.push(Piece::Once(node)),
                 Op::Barrier => close(&mut run, &mut pieces, group, self.psg),
+                Op::Group { scope: GroupScope::Workgroup, op } => {
+                    close(&mut run, &mut pieces, group, self.psg);
+                    if op == GroupOp::Scan {
+                        // Each work-item has its own.
+                        keep(group, node);
+                    }
+                    pieces.push(Piece::Together(node));
+                }
                 _ if n.regions.iter().any(|&r| cooperates(self.psg, r)) => {
                     close(&mut run, &mut pieces, group, self.psg);
                     let regions = n.regions.clone();
@@ -328,6 +342,12 @@ impl Form<'_> {
         for piece in pieces {
             match piece {
                 Piece::Once(_) => {}
+                Piece::Together(node) => {
+                    let used = self.psg.nodes[*node].operands[0];
+                    if group.home.contains_key(&used) {
+                        keep(group, used);
+                    }
+                }
                 Piece::Segment(nodes) => {
                     let here = *next;
                     *next += 1;
@@ -390,190 +410,6 @@ impl Form<'_> {
             out.push(made);
             group.kept.insert(old, made);
         }
-    }
-
-    // --- putting together
-
-    fn emit(&mut self, pieces: &[Piece], group: &Group, out: &mut Vec<NodeId>) {
-        for piece in pieces {
-            match piece {
-                Piece::Once(node) => {
-                    self.copy(*node, out);
-                }
-                Piece::Segment(nodes) => self.segment(nodes, group, out),
-                Piece::Control(node, parts) => self.control(*node, parts, group, out),
-            }
-        }
-    }
-
-    /// A value as the whole group has it.
-    fn of_group(&mut self, old: NodeId, group: &Group, out: &mut Vec<NodeId>) -> NodeId {
-        if let Some(counter) = group.counters.iter().find(|c| c.0 == old) {
-            return counter.1;
-        }
-        let Some(&array) = group.kept.get(&old) else { return self.value(old) };
-        let span = self.psg.spans[old];
-        let int = self.int();
-        let first = self.number(0, int, span, out);
-        self.element(array, first, span, out)
-    }
-
-    fn control(&mut self, old: NodeId, parts: &[Vec<Piece>], group: &Group, out: &mut Vec<NodeId>) {
-        let node = self.psg.nodes[old].clone();
-        let operands: Vec<NodeId> = node.operands.iter().map(|&o| self.of_group(o, group, out)).collect();
-        let mut regions = Vec::new();
-        for (&region, pieces) in node.regions.iter().zip(parts) {
-            let Region { params, result, .. } = self.psg.regions[region].clone();
-            let params = params.iter().map(|&p| self.fresh(p)).collect();
-            let mut nodes = Vec::new();
-            self.emit(pieces, group, &mut nodes);
-            let result = result.map(|r| self.of_group(r, group, &mut nodes));
-            regions.push(self.psg.regions.push(Region { params, nodes, result }));
-        }
-        let new = self.psg.new_node(node.op, &operands, &regions, node.ty, self.psg.spans[old]);
-        self.map.insert(old, new);
-        out.push(new);
-    }
-
-    /// A loop over the work-items of the group.
-    fn segment(&mut self, nodes: &[NodeId], group: &Group, out: &mut Vec<NodeId>) {
-        let Some(&first) = nodes.first() else { return };
-        let span = self.psg.spans[first];
-        let int = self.int();
-        let (zero, last) = (self.number(0, int, span, out), self.number(group.items - 1, int, span, out));
-        let lane = self.psg.new_node(Op::RegionParam(0), &[], &[], int, span);
-        let mut body = Vec::new();
-        let before = self.map.clone();
-        self.counters(group, lane, span, &mut body);
-        let inside: FxHashSet<NodeId> = nodes.iter().copied().collect();
-        for used in self.used_in(nodes) {
-            let is_value = !matches!(self.psg.types.get(self.psg.nodes[used].ty), Type::Var(_));
-            if let (Some(&array), true, false) = (group.kept.get(&used), is_value, inside.contains(&used)) {
-                let value = self.element(array, lane, span, &mut body);
-                self.map.insert(used, value);
-            }
-        }
-        self.items(nodes, group, lane, &mut body);
-        self.map = before;
-        let params = std::iter::once(lane).collect();
-        let region = self.psg.regions.push(Region { params, nodes: body, result: None });
-        let unit = self.psg.ty(Type::Unit);
-        out.push(self.psg.new_node(Op::For(ForKind::Up), &[zero, last], &[region], unit, span));
-    }
-
-    /// The launch's counters of a work-item.
-    fn counters(&mut self, group: &Group, lane: NodeId, span: Span, out: &mut Vec<NodeId>) {
-        let int = self.int();
-        let mut rest = lane;
-        for (n, &(counter, first, size)) in group.counters.iter().enumerate() {
-            let last = n + 1 == group.counters.len();
-            let mut at = rest;
-            if !last {
-                let size = self.number(size, int, span, out);
-                at = self.binary(BinOp::Rem, rest, size, span, out);
-                rest = self.binary(BinOp::Div, rest, size, span, out);
-            }
-            let ty = self.psg.nodes[first].ty;
-            let at = self.convert(at, ty, span, out);
-            let value = self.binary(BinOp::Add, first, at, span, out);
-            self.map.insert(counter, value);
-        }
-    }
-
-    /// Operations of one work-item, with what they keep for others.
-    fn items(&mut self, nodes: &[NodeId], group: &Group, lane: NodeId, out: &mut Vec<NodeId>) {
-        for &old in nodes {
-            let node = self.psg.nodes[old].clone();
-            let span = self.psg.spans[old];
-            let array = match node.op {
-                Op::Var => group.kept.get(&old),
-                Op::VarGet | Op::VarSet => group.kept.get(&node.operands[0]),
-                _ => None,
-            };
-            if let Some(&array) = array {
-                if node.op == Op::VarGet {
-                    let value = self.element(array, lane, span, out);
-                    self.map.insert(old, value);
-                } else {
-                    let value = self.value(node.operands[usize::from(node.op == Op::VarSet)]);
-                    let set = self.set_element(array, lane, value, span, out);
-                    self.map.insert(old, set);
-                }
-            } else {
-                let operands: Vec<NodeId> = node.operands.iter().map(|&o| self.value(o)).collect();
-                let regions: Vec<RegionId> = node
-                    .regions
-                    .iter()
-                    .map(|&r| {
-                        let Region { params, nodes, result } = self.psg.regions[r].clone();
-                        let params = params.iter().map(|&p| self.fresh(p)).collect();
-                        let mut inner = Vec::new();
-                        self.items(&nodes, group, lane, &mut inner);
-                        let result = result.map(|r| self.value(r));
-                        self.psg.regions.push(Region { params, nodes: inner, result })
-                    })
-                    .collect();
-                let new = self.psg.new_node(node.op, &operands, &regions, node.ty, span);
-                self.map.insert(old, new);
-                out.push(new);
-            }
-            if let (Some(&array), false) = (group.kept.get(&old), self.psg.nodes[old].op == Op::Var) {
-                let value = self.value(old);
-                self.set_element(array, lane, value, span, out);
-            }
-        }
-    }
-
-    // --- small things
-
-    fn int(&mut self) -> TypeId {
-        self.psg.ty(Type::Int(IntKind::I32))
-    }
-
-    fn number(&mut self, value: i64, ty: TypeId, span: Span, out: &mut Vec<NodeId>) -> NodeId {
-        let node = self.psg.new_node(Op::Const(Const::Int(value)), &[], &[], ty, span);
-        out.push(node);
-        node
-    }
-
-    fn binary(&mut self, op: BinOp, a: NodeId, b: NodeId, span: Span, out: &mut Vec<NodeId>) -> NodeId {
-        let ty = self.psg.nodes[a].ty;
-        let node = self.psg.new_node(Op::Binary(op), &[a, b], &[], ty, span);
-        out.push(node);
-        node
-    }
-
-    fn convert(&mut self, value: NodeId, ty: TypeId, span: Span, out: &mut Vec<NodeId>) -> NodeId {
-        if self.psg.nodes[value].ty == ty {
-            return value;
-        }
-        let node = self.psg.new_node(Op::Convert, &[value], &[], ty, span);
-        out.push(node);
-        node
-    }
-
-    fn element(&mut self, array: NodeId, at: NodeId, span: Span, out: &mut Vec<NodeId>) -> NodeId {
-        let element = match *self.psg.types.get(self.psg.nodes[array].ty) {
-            Type::Array(element) => element,
-            _ => self.psg.nodes[array].ty,
-        };
-        let node = self.psg.new_node(Op::ArrayGet { checked: false }, &[array, at], &[], element, span);
-        out.push(node);
-        node
-    }
-
-    fn set_element(
-        &mut self,
-        array: NodeId,
-        at: NodeId,
-        value: NodeId,
-        span: Span,
-        out: &mut Vec<NodeId>,
-    ) -> NodeId {
-        let unit = self.psg.ty(Type::Unit);
-        let node = self.psg.new_node(Op::ArraySet { checked: false }, &[array, at, value], &[], unit, span);
-        out.push(node);
-        node
     }
 }
 

@@ -25,16 +25,16 @@ impl Lowering<'_> {
     }
 
     /// A function variable.
-    fn fresh_variable(&mut self, scalar: Scalar) -> String {
+    pub(super) fn fresh_variable(&mut self, scalar: Scalar) -> String {
         self.writer.needs.value(scalar);
         self.writer.op(&format!("spirv.Variable : !spirv.ptr<{}, Function>", scalar.text()))
     }
 
-    fn load_variable(&mut self, pointer: &str, scalar: Scalar) -> String {
+    pub(super) fn load_variable(&mut self, pointer: &str, scalar: Scalar) -> String {
         self.writer.op(&format!("spirv.Load \"Function\" {pointer} : {}", scalar.text()))
     }
 
-    fn store_variable(&mut self, pointer: &str, value: &str, scalar: Scalar) {
+    pub(super) fn store_variable(&mut self, pointer: &str, value: &str, scalar: Scalar) {
         self.writer.effect(&format!("spirv.Store \"Function\" {pointer}, {value} : {}", scalar.text()));
     }
 
@@ -134,18 +134,18 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn open_selection(&mut self, condition: &str) {
+    pub(super) fn open_selection(&mut self, condition: &str) {
         self.writer.raw("    spirv.mlir.selection {");
         self.writer.effect(&format!("spirv.BranchConditional {condition}, ^then, ^else"));
         self.writer.raw("    ^then:");
     }
 
-    fn middle_of_selection(&mut self) {
+    pub(super) fn middle_of_selection(&mut self) {
         self.writer.effect("spirv.Branch ^merge");
         self.writer.raw("    ^else:");
     }
 
-    fn close_selection(&mut self) {
+    pub(super) fn close_selection(&mut self) {
         self.writer.effect("spirv.Branch ^merge");
         self.writer.raw("    ^merge:");
         self.writer.effect("spirv.mlir.merge");
@@ -163,7 +163,7 @@ impl Lowering<'_> {
     }
 
     /// A loop that runs while `go` holds; `body` must store it anew.
-    fn loop_while(
+    pub(super) fn loop_while(
         &mut self,
         go: &str,
         body: impl FnOnce(&mut Self) -> Result<(), Refusal>,
@@ -324,7 +324,7 @@ impl Lowering<'_> {
     }
 
     /// Binds a loop's counter: its lower bound plus the work-item's number.
-    fn work_item(&mut self, counter: NodeId, from: &str, scalar: Scalar, id: &str) {
+    pub(super) fn work_item(&mut self, counter: NodeId, from: &str, scalar: Scalar, id: &str) {
         let ty = scalar.text();
         let id = match scalar {
             Scalar::Int { bits: 32, .. } => id.to_owned(),
@@ -341,7 +341,8 @@ impl Lowering<'_> {
         psg.regions[region].nodes.iter().filter(|&&n| n != next).try_for_each(|&n| self.node(n))
     }
 
-    fn grid_stride(
+    /// Runs `body` for the indices from `id` to below `extent` in steps of the grid.
+    pub(super) fn grid_stride(
         &mut self,
         id: &str,
         extent: &str,
@@ -371,7 +372,7 @@ impl Lowering<'_> {
     }
 
     /// One component of a built-in vector.
-    fn builtin(&mut self, symbol: &str, component: u32) -> String {
+    pub(super) fn builtin(&mut self, symbol: &str, component: u32) -> String {
         let pointer = "!spirv.ptr<vector<3xi32>, Input>";
         let address = self.writer.op(&format!("spirv.mlir.addressof @{symbol} : {pointer}"));
         let all = self.writer.op(&format!("spirv.Load \"Input\" {address} : vector<3xi32>"));

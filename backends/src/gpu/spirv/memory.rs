@@ -7,14 +7,14 @@ use clef_psg::id::NodeId;
 use clef_psg::node::{AtomicOp, Op};
 
 /// A buffer operand: address, element count, element.
-struct Place {
-    base: String,
-    len: String,
-    element: Scalar,
+pub(super) struct Place {
+    pub base: String,
+    pub len: String,
+    pub element: Scalar,
 }
 
 impl Lowering<'_> {
-    fn buffer(&mut self, node: NodeId) -> Result<Place, Refusal> {
+    pub(super) fn buffer(&mut self, node: NodeId) -> Result<Place, Refusal> {
         let operand = self.psg.nodes[node].operands[0];
         match self.writer.value(operand).cloned() {
             Some(Value::Buffer { base, len, element }) => Ok(Place { base, len, element }),
@@ -35,24 +35,7 @@ impl Lowering<'_> {
             Op::BufferGet { checked } => {
                 let index = self.index(operands[1])?;
                 let element = place.element;
-                self.writer.needs.storage(element.stored());
-                let value = if checked {
-                    let result =
-                        self.writer.op(&format!("spirv.Variable : !spirv.ptr<{}, Function>", element.text()));
-                    let zero = self.writer.number(0, element);
-                    self.writer
-                        .effect(&format!("spirv.Store \"Function\" {result}, {zero} : {}", element.text()));
-                    self.in_range(node, &index, &place.len, |cx| {
-                        let value = cx.load(&place, &index);
-                        cx.writer.effect(&format!(
-                            "spirv.Store \"Function\" {result}, {value} : {}",
-                            element.text()
-                        ));
-                    });
-                    self.writer.op(&format!("spirv.Load \"Function\" {result} : {}", element.text()))
-                } else {
-                    self.load(&place, &index)
-                };
+                let value = self.read(node, &place, &index, checked);
                 self.writer.bind(node, Value::Scalar(value, element));
                 Ok(())
             }
@@ -71,6 +54,23 @@ impl Lowering<'_> {
             Op::Atomic(op) => self.atomic(node, op, &place),
             _ => Err(self.refuse(node, "this operation cannot run on a GPU")),
         }
+    }
+
+    /// One element; zero where the index is out of range, which is recorded.
+    pub(super) fn read(&mut self, node: NodeId, place: &Place, index: &str, checked: bool) -> String {
+        let element = place.element;
+        self.writer.needs.storage(element.stored());
+        if !checked {
+            return self.load(place, index);
+        }
+        let result = self.fresh_variable(element);
+        let zero = self.writer.number(0, element);
+        self.store_variable(&result, &zero, element);
+        self.in_range(node, index, &place.len, |cx| {
+            let value = cx.load(place, index);
+            cx.store_variable(&result, &value, element);
+        });
+        self.load_variable(&result, element)
     }
 
     /// An index as 64 bits.
@@ -102,7 +102,8 @@ impl Lowering<'_> {
         self.writer.effect("}");
     }
 
-    fn element_pointer(&mut self, place: &Place, index: &str) -> String {
+    /// The address of an element.
+    pub(super) fn address(&mut self, place: &Place, index: &str) -> String {
         let size = place.element.size();
         let offset = if size == 1 {
             index.to_owned()
@@ -110,7 +111,11 @@ impl Lowering<'_> {
             let size = self.writer.constant(&format!("{size} : i64"));
             self.writer.op(&format!("spirv.IMul {index}, {size} : i64"))
         };
-        let address = self.writer.op(&format!("spirv.IAdd {}, {offset} : i64", place.base));
+        self.writer.op(&format!("spirv.IAdd {}, {offset} : i64", place.base))
+    }
+
+    fn element_pointer(&mut self, place: &Place, index: &str) -> String {
+        let address = self.address(place, index);
         let ty = place.element.stored().text();
         self.writer
             .op(&format!("spirv.ConvertUToPtr {address} : i64 to !spirv.ptr<{ty}, PhysicalStorageBuffer>"))

@@ -6,6 +6,8 @@
 //!   (parameters, extents, address of the status block; spilled to a block in memory beyond 128 bytes).
 //! - The innermost loop of the launch domain is x. Its work-items stride by the whole grid, so the runtime may launch
 //!   fewer groups than there is work; y and z are guarded by their extents.
+//! - A loop over one dimension that only touches elements at its own index runs on four neighbours at once ([`wide`]);
+//!   elsewhere, four accesses of neighbours become one ([`quads`]).
 //! - Each work-item recomputes the kernel's uniform scalars.
 //! - A checked access out of range, or a division by zero, records itself in the status block (the first one wins) and
 //!   goes on with zero: nothing is read or written out of range. The host reports it at the next wait.
@@ -16,10 +18,13 @@
 //! and the reason; nothing is silently dropped. Functions were inlined before (`clef_psg::kernel`).
 
 mod control;
+mod group;
 mod memory;
 mod ops;
+mod quads;
 mod shared;
 mod types;
+mod wide;
 mod writer;
 
 use clef_frontend::span::Span;
@@ -44,7 +49,8 @@ pub struct Module {
     pub text: String,
     /// The `#spirv.target_env<...>` attribute that serialisation needs.
     pub target_env: String,
-    /// Work-items of a workgroup in x, y, z.
+    /// Indices of the domain that one workgroup takes on in x, y, z: its size, times four in x where each work-item
+    /// handles four neighbours.
     pub local: [u32; 3],
     /// As in the runtime's `Phase::push_len`.
     pub push_len: u32,
@@ -84,10 +90,15 @@ fn lower(psg: &Psg, kernel: KernelId, phase: &Phase, name: &str) -> Result<Modul
     let mut writer = Writer::new(psg);
     writer.at(span);
     let mut cx = Lowering { psg, writer, layout, status: None, local, cooperates, shared_bytes: 0 };
-    cx.entry(kernel, phase)?;
+    let wide = wide::fits(psg, phase) && !cooperates;
+    cx.entry(kernel, phase, wide)?;
     let Lowering { writer, layout, .. } = cx;
     let body = writer.finish();
-    Ok(assemble(&body, &layout, name, local, psg, span))
+    let mut module = assemble(&body, &layout, name, local, psg, span);
+    if wide {
+        module.local[0] *= wide::LANES;
+    }
+    Ok(module)
 }
 
 /// Where things lie in the push constants, by member of the struct.
@@ -175,7 +186,7 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    fn entry(&mut self, kernel: KernelId, phase: &Phase) -> Result<(), Refusal> {
+    fn entry(&mut self, kernel: KernelId, phase: &Phase, wide: bool) -> Result<(), Refusal> {
         self.read_push_constants(kernel)?;
         for &node in &phase.prologue {
             self.node(node)?;
@@ -185,6 +196,9 @@ impl Lowering<'_> {
                 self.node(node)?;
             }
             return Ok(());
+        }
+        if wide {
+            return self.wide_domain(phase);
         }
         self.domain(phase)
     }
@@ -279,6 +293,7 @@ impl Lowering<'_> {
             | Op::Length
             | Op::Dup
             | Op::Drop => self.shared(node),
+            Op::Group { scope, op } => self.group(node, *scope, *op),
             Op::Var | Op::VarGet | Op::VarSet => self.variable(node),
             _ => self.scalar_op(node),
         }
@@ -286,7 +301,15 @@ impl Lowering<'_> {
 
     fn region_nodes(&mut self, region: clef_psg::id::RegionId) -> Result<(), Refusal> {
         let psg = self.psg;
-        psg.regions[region].nodes.iter().try_for_each(|&node| self.node(node))
+        let quads = quads::find(psg, region);
+        for &node in &psg.regions[region].nodes {
+            match quads.role(node) {
+                None => self.node(node)?,
+                Some(quads::Role::Whole(quad)) => self.quad(quad)?,
+                Some(quads::Role::Part) => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -315,6 +338,12 @@ fn assemble(
             "  spirv.GlobalVariable @{symbol} built_in(\"{builtin}\") : !spirv.ptr<vector<3xi32>, Input> {loc}"
         );
     }
+    for (symbol, builtin) in &body.builtins {
+        let _ = writeln!(
+            text,
+            "  spirv.GlobalVariable @{symbol} built_in(\"{builtin}\") : !spirv.ptr<i32, Input> {loc}"
+        );
+    }
     for (symbol, pointer) in &body.shared {
         let _ = writeln!(text, "  spirv.GlobalVariable @{symbol} : {pointer} {loc}");
     }
@@ -322,7 +351,9 @@ fn assemble(
     text.push_str(&body.constants);
     text.push_str(&body.text);
     let _ = writeln!(text, "    spirv.Return {loc}\n  }} {loc}");
-    let arrays: String = body.shared.iter().map(|(symbol, _)| format!(", @{symbol}")).collect();
+    let arrays = body.shared.iter().map(|(symbol, _)| symbol.as_str());
+    let arrays: String =
+        arrays.chain(body.builtins.iter().map(|(symbol, _)| *symbol)).map(|s| format!(", @{s}")).collect();
     let _ = writeln!(text, "  spirv.EntryPoint \"GLCompute\" @{name}, @gid, @groups, @push{arrays} {loc}");
     let [x, y, z] = local;
     let _ = writeln!(text, "  spirv.ExecutionMode @{name} \"LocalSize\", {x}, {y}, {z} {loc}");

@@ -36,6 +36,8 @@ pub struct Body {
     pub needs: Needs,
     /// Arrays of the workgroup: symbol and type of the pointer.
     pub shared: Vec<(String, String)>,
+    /// Built-in 32-bit values beside the usual ones: symbol and SPIR-V's name.
+    pub builtins: Vec<(&'static str, &'static str)>,
 }
 
 pub struct Writer<'a> {
@@ -48,6 +50,7 @@ pub struct Writer<'a> {
     location: String,
     pub needs: Needs,
     pub shared: Vec<(String, String)>,
+    pub builtins: Vec<(&'static str, &'static str)>,
 }
 
 /// `loc("file":line:column)`.
@@ -74,6 +77,7 @@ impl<'a> Writer<'a> {
             location: "loc(\"clefc.kernel\")".to_owned(),
             needs: Needs::default(),
             shared: Vec::new(),
+            builtins: Vec::new(),
         }
     }
 
@@ -144,7 +148,13 @@ impl<'a> Writer<'a> {
     }
 
     pub fn finish(self) -> Body {
-        Body { constants: self.constants, text: self.text, needs: self.needs, shared: self.shared }
+        Body {
+            constants: self.constants,
+            text: self.text,
+            needs: self.needs,
+            shared: self.shared,
+            builtins: self.builtins,
+        }
     }
 }
 
