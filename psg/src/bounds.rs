@@ -147,7 +147,7 @@ fn known_length(psg: &Psg, sequence: NodeId) -> Option<i64> {
     let n = &psg.nodes[sequence];
     match n.op {
         Op::ArrayLit => Some(n.operands.len() as i64),
-        Op::WorkgroupArray(len) => Some(i64::from(len)),
+        Op::WorkgroupArray(len) | Op::ItemArray(len) => Some(i64::from(len)),
         Op::ArrayNew => constant(psg, n.operands[0]).filter(|&len| len >= 0),
         _ => None,
     }

@@ -44,6 +44,8 @@ pub enum Form {
     Barrier,
     /// The operand is a constant.
     WorkgroupArray,
+    /// The operand is a constant.
+    ItemArray,
     Group(GroupScope, GroupOp),
     Atomic(AtomicOp),
     Unary(UnOp),
@@ -93,6 +95,7 @@ pub const FORMS: &[(&str, Form)] = &[
     ("hsa.allocate64", Form::AllocUnified),
     ("hsa.fence", Form::Marker),
     ("kernel.barrier", Form::Barrier),
+    ("kernel.item", Form::ItemArray),
     ("kernel.workgroup", Form::WorkgroupArray),
     ("nativeptr.of_nativeint", Form::Convert),
     ("nativeptr.to_nativeint", Form::Convert),

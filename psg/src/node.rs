@@ -137,6 +137,8 @@ pub enum Op {
     Barrier,
     /// An array of the workgroup's own (constant length).
     WorkgroupArray(u32),
+    /// An array of the work-item's own (constant length).
+    ItemArray(u32),
     /// What the work-items of a group compute together from o0 of each; all of them get here. Of one subgroup or, with
     /// the effect of a barrier, of the workgroup.
     Group {

@@ -276,7 +276,7 @@ impl<'a> Machine<'a> {
                 return self.stop(node, "a kernel with workgroup operations is called as a function; dispatch it");
             }
             Op::Marker | Op::Drop | Op::Dup => Value::Unit,
-            Op::WorkgroupArray(len) => Value::array(vec![zero(psg, n.ty); *len as usize]),
+            Op::WorkgroupArray(len) | Op::ItemArray(len) => Value::array(vec![zero(psg, n.ty); *len as usize]),
         })
     }
 

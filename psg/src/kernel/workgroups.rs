@@ -81,6 +81,8 @@ enum Piece {
     Segment(Vec<NodeId>),
     /// An operation of the whole group: a constant or a workgroup array.
     Once(NodeId),
+    /// An array of each work-item's own.
+    Own(NodeId, u32),
     /// What the whole group computes from a value of each work-item.
     Together(NodeId),
     /// Control around a barrier, with the pieces of its regions.
@@ -99,6 +101,10 @@ struct Group {
     /// By dimension, x first: the source's counter, the lower bound, the group's first index, the size.
     counters: Vec<(NodeId, NodeId, i64)>,
     items: i64,
+    /// Arrays of each work-item's own, with their lengths.
+    own: Vec<(NodeId, i64)>,
+    /// An array of such a length, for index checks.
+    guards: FxHashMap<NodeId, NodeId>,
 }
 
 impl Form<'_> {
@@ -187,7 +193,7 @@ impl Form<'_> {
         let pieces = self.pieces(&items, &mut group);
         self.find_kept(&pieces, &mut group);
         self.make_arrays(&mut group, &mut body);
-        self.emit(&pieces, &group, &mut body);
+        self.emit(&pieces, &mut group, &mut body);
         let region = self.psg.regions.push(Region {
             params: std::iter::once(number).collect(),
             nodes: body,
@@ -293,6 +299,10 @@ impl Form<'_> {
             match n.op {
                 _ if self.map.contains_key(&node) => {}
                 Op::Const(_) | Op::WorkgroupArray(_) => pieces.push(Piece::Once(node)),
+                Op::ItemArray(len) => {
+                    group.own.push((node, i64::from(len)));
+                    pieces.push(Piece::Own(node, len));
+                }
                 Op::Barrier => close(&mut run, &mut pieces, group, self.psg),
                 Op::Group { scope: GroupScope::Workgroup, op } => {
                     close(&mut run, &mut pieces, group, self.psg);
@@ -341,7 +351,7 @@ impl Form<'_> {
     fn uses(&self, pieces: &[Piece], next: &mut usize, group: &mut Group) {
         for piece in pieces {
             match piece {
-                Piece::Once(_) => {}
+                Piece::Once(_) | Piece::Own(..) => {}
                 Piece::Together(node) => {
                     let used = self.psg.nodes[*node].operands[0];
                     if group.home.contains_key(&used) {

@@ -500,6 +500,7 @@ impl<'a> Run<'a> {
             | Op::BufferLength
             | Op::Barrier
             | Op::WorkgroupArray(_)
+            | Op::ItemArray(_)
             | Op::Group { .. }
             | Op::Drop => Val::Scalar,
         }

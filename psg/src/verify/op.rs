@@ -10,7 +10,7 @@ use clef_frontend::ast::IntKind;
 fn shape(op: &Op) -> (usize, usize, Option<usize>) {
     const MANY: usize = usize::MAX;
     let (least, most) = match op {
-        Op::Const(_) | Op::GlobalGet(_) | Op::Barrier | Op::WorkgroupArray(_) => (0, 0),
+        Op::Const(_) | Op::GlobalGet(_) | Op::Barrier | Op::WorkgroupArray(_) | Op::ItemArray(_) => (0, 0),
         Op::Param(_) | Op::RegionParam(_) => (0, 0),
         Op::Group { op: GroupOp::Size | GroupOp::Lane, .. } => (0, 0),
         Op::Group { op: GroupOp::Shuffle, .. } => (2, 2),
@@ -115,7 +115,7 @@ impl Verifier<'_> {
             }
             Op::Param(_) | Op::RegionParam(_) => self.error(Some(id), "a parameter stands in a region"),
             Op::While | Op::Fail(_) | Op::Intrinsic(_) | Op::AllocUnified | Op::Marker | Op::Barrier => {}
-            Op::WorkgroupArray(_) | Op::Dup | Op::Drop => {}
+            Op::WorkgroupArray(_) | Op::ItemArray(_) | Op::Dup | Op::Drop => {}
             Op::Group { op: GroupOp::Size | GroupOp::Lane, .. } => {}
             Op::Group { .. } => {
                 self.same(id, node.ty, ops[0], "result");

@@ -4,6 +4,7 @@
 //! computed before the loop and at the end of its body, never in the header block, which must stay empty of structured
 //! operations.
 
+use super::own;
 use super::types::{self, Scalar};
 use super::writer::Value;
 use super::{Lowering, Refusal};
@@ -208,9 +209,16 @@ impl Lowering<'_> {
         if kind == ForKind::By {
             return self.step_loop(node, (&from, &to), scalar);
         }
+        if let Some(done) = self.unrolled(node) {
+            return done;
+        }
         let Some(&counter_node) = self.psg.regions[region].params.first() else {
             return Err(self.refuse(node, "a loop without a counter"));
         };
+        let last = own::value(self.psg, operands[1], &self.fixed);
+        if kind == ForKind::Up && last.is_some_and(|last| last < i64::from(i32::MAX)) {
+            return self.plain_loop(node, (&from, &to), (counter_node, scalar));
+        }
         let (counter, go) = (self.fresh_variable(scalar), self.fresh_variable(Scalar::Bool));
         let enters = if kind == ForKind::Up { "SLessThanEqual" } else { "SGreaterThanEqual" };
         let enter = self.writer.op(&format!("spirv.{enters} {from}, {to} : {ty}"));
@@ -228,6 +236,39 @@ impl Lowering<'_> {
             cx.store_variable(&go, &more, Scalar::Bool);
             Ok(())
         })?;
+        self.writer.bind(node, Value::Unit);
+        Ok(())
+    }
+
+    /// A loop whose last index is known to have a successor: compared at its head, as devices' compilers like it best.
+    fn plain_loop(
+        &mut self,
+        node: NodeId,
+        (from, to): (&str, &str),
+        (counter_node, scalar): (NodeId, Scalar),
+    ) -> Result<(), Refusal> {
+        let region = self.psg.nodes[node].regions[0];
+        let ty = scalar.text();
+        let counter = self.fresh_variable(scalar);
+        self.store_variable(&counter, from, scalar);
+        let one = self.writer.number(1, scalar);
+        self.writer.raw("    spirv.mlir.loop {");
+        self.writer.effect("spirv.Branch ^header");
+        self.writer.raw("    ^header:");
+        let at = self.load_variable(&counter, scalar);
+        let go = self.writer.op(&format!("spirv.SLessThanEqual {at}, {to} : {ty}"));
+        self.writer.effect(&format!("spirv.BranchConditional {go}, ^body, ^merge"));
+        self.writer.raw("    ^body:");
+        self.writer.bind(counter_node, Value::Scalar(at.clone(), scalar));
+        self.region_nodes(region)?;
+        self.writer.effect("spirv.Branch ^continue");
+        self.writer.raw("    ^continue:");
+        let next = self.writer.op(&format!("spirv.IAdd {at}, {one} : {ty}"));
+        self.store_variable(&counter, &next, scalar);
+        self.writer.effect("spirv.Branch ^header");
+        self.writer.raw("    ^merge:");
+        self.writer.effect("spirv.mlir.merge");
+        self.writer.effect("}");
         self.writer.bind(node, Value::Unit);
         Ok(())
     }

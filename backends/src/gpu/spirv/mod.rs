@@ -21,6 +21,7 @@ mod control;
 mod group;
 mod memory;
 mod ops;
+mod own;
 mod quads;
 mod shared;
 mod types;
@@ -33,6 +34,7 @@ use clef_psg::id::{KernelId, NodeId};
 use clef_psg::kernel::facts::{KernelFacts, Phase};
 use clef_psg::kernel::workgroups;
 use clef_psg::node::Op;
+use rustc_hash::FxHashMap;
 use std::fmt::Write as _;
 use types::Scalar;
 use writer::{Value, Writer};
@@ -89,7 +91,18 @@ fn lower(psg: &Psg, kernel: KernelId, phase: &Phase, name: &str) -> Result<Modul
     let cooperates = phase.body.is_some_and(|body| workgroups::cooperates(psg, body));
     let mut writer = Writer::new(psg);
     writer.at(span);
-    let mut cx = Lowering { psg, writer, layout, status: None, local, cooperates, shared_bytes: 0 };
+    let plan = phase.body.map(|body| own::Plan::of(psg, body)).unwrap_or_default();
+    let mut cx = Lowering {
+        psg,
+        writer,
+        layout,
+        status: None,
+        local,
+        cooperates,
+        shared_bytes: 0,
+        plan,
+        fixed: FxHashMap::default(),
+    };
     let wide = wide::fits(psg, phase) && !cooperates;
     cx.entry(kernel, phase, wide)?;
     let Lowering { writer, layout, .. } = cx;
@@ -183,6 +196,10 @@ struct Lowering<'a> {
     cooperates: bool,
     /// Bytes of workgroup arrays.
     shared_bytes: u32,
+    /// Loops that are unrolled, and arrays that lie in single variables.
+    plan: own::Plan,
+    /// Counters of unrolled loops around the current place.
+    fixed: FxHashMap<NodeId, i64>,
 }
 
 impl Lowering<'_> {
@@ -288,6 +305,7 @@ impl Lowering<'_> {
             }
             Op::Barrier
             | Op::WorkgroupArray(_)
+            | Op::ItemArray(_)
             | Op::ArrayGet { .. }
             | Op::ArraySet { .. }
             | Op::Length

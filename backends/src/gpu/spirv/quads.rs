@@ -6,12 +6,13 @@
 //! writes down to the last.
 
 use super::memory::Place;
-use super::types::Scalar;
+use super::types::{self, Scalar};
 use super::writer::Value;
 use super::{Lowering, Refusal};
 use clef_psg::graph::Psg;
 use clef_psg::id::{NodeId, RegionId};
 use clef_psg::node::{BinOp, Const, Op};
+use clef_psg::ty::Type;
 use rustc_hash::FxHashMap;
 
 /// Accesses of `base + first .. base + first + 3`, in this order.
@@ -44,6 +45,12 @@ impl Quads {
         })
     }
 
+    /// The workgroup arrays that quads access.
+    pub fn arrays(&self, psg: &Psg) -> Vec<NodeId> {
+        let shared = self.quads.iter().filter(|quad| is_shared(psg, quad.nodes[0]));
+        shared.map(|quad| psg.nodes[quad.nodes[0]].operands[0]).collect()
+    }
+
     fn add(&mut self, nodes: [NodeId; 4], at: NodeId, base: NodeId, first: i64) {
         for node in nodes {
             self.roles.insert(node, (node == at).then_some(self.quads.len()));
@@ -73,12 +80,22 @@ pub fn find(psg: &Psg, region: RegionId) -> Quads {
     for &node in &psg.regions[region].nodes {
         let n = &psg.nodes[node];
         match n.op {
+            Op::ArrayGet { checked: false } if fits_array(psg, node) => {
+                take(psg, &mut quads, &mut writes, false);
+                note(psg, &mut reads, node);
+            }
+            Op::ArraySet { checked: false } if fits_array(psg, node) => {
+                take(psg, &mut quads, &mut reads, true);
+                note(psg, &mut writes, node);
+            }
+            // A work-item's own array is no memory of others.
+            Op::ArrayGet { .. } | Op::ArraySet { .. } if is_own(psg, node) => {}
             Op::BufferGet { .. } => {
-                take(&mut quads, &mut writes, false);
+                take(psg, &mut quads, &mut writes, false);
                 note(psg, &mut reads, node);
             }
             Op::BufferSet { .. } => {
-                take(&mut quads, &mut reads, true);
+                take(psg, &mut quads, &mut reads, true);
                 note(psg, &mut writes, node);
             }
             Op::Const(_)
@@ -91,14 +108,52 @@ pub fn find(psg: &Psg, region: RegionId) -> Quads {
             | Op::BufferLength
             | Op::Length => {}
             _ => {
-                take(&mut quads, &mut reads, true);
-                take(&mut quads, &mut writes, false);
+                take(psg, &mut quads, &mut reads, true);
+                take(psg, &mut quads, &mut writes, false);
             }
         }
     }
-    take(&mut quads, &mut reads, true);
-    take(&mut quads, &mut writes, false);
+    take(psg, &mut quads, &mut reads, true);
+    take(psg, &mut quads, &mut writes, false);
     quads
+}
+
+/// Whether an access of a workgroup array may be part of a quad: the index less its constant is a multiple of four.
+fn fits_array(psg: &Psg, node: NodeId) -> bool {
+    let operands = &psg.nodes[node].operands;
+    let element = match psg.types.get(psg.nodes[operands[0]].ty) {
+        Type::Array(element) => types::scalar(psg, *element),
+        _ => None,
+    };
+    let four_bytes = element.is_some_and(|e| e != Scalar::Bool && e.size() == 4);
+    matches!(psg.nodes[operands[0]].op, Op::WorkgroupArray(len) if len % 4 == 0)
+        && four_bytes
+        && zeros(psg, split(psg, operands[1]).0, 8) >= 2
+}
+
+fn is_own(psg: &Psg, node: NodeId) -> bool {
+    matches!(psg.nodes[psg.nodes[node].operands[0]].op, Op::ItemArray(_))
+}
+
+fn is_shared(psg: &Psg, node: NodeId) -> bool {
+    matches!(psg.nodes[psg.nodes[node].operands[0]].op, Op::WorkgroupArray(_))
+}
+
+/// Bits at the low end of an integer that are known to be zero.
+fn zeros(psg: &Psg, node: NodeId, depth: u32) -> u32 {
+    let n = &psg.nodes[node];
+    match n.op {
+        Op::Const(Const::Int(v)) => v.trailing_zeros().min(31),
+        Op::Binary(op) if depth > 0 => {
+            let [a, b] = [0, 1].map(|o| zeros(psg, n.operands[o], depth - 1));
+            match op {
+                BinOp::Add | BinOp::Sub => a.min(b),
+                BinOp::Mul => (a + b).min(31),
+                _ => 0,
+            }
+        }
+        _ => 0,
+    }
 }
 
 fn note(psg: &Psg, open: &mut Open, node: NodeId) {
@@ -112,7 +167,7 @@ fn note(psg: &Psg, open: &mut Open, node: NodeId) {
 }
 
 /// Closes what is open. An offset that comes twice ends the search in its group: for writes the order matters.
-fn take(quads: &mut Quads, open: &mut Open, reads: bool) {
+fn take(psg: &Psg, quads: &mut Quads, open: &mut Open, reads: bool) {
     for ((_, base), list) in open.drain(..) {
         let order = |node: NodeId| list.iter().position(|&(_, n)| n == node);
         let mut sorted = list.clone();
@@ -127,7 +182,8 @@ fn take(quads: &mut Quads, open: &mut Open, reads: bool) {
             } else {
                 nodes.into_iter().max_by_key(|&n| order(n))
             };
-            if let Some(at) = at {
+            let aligned = !is_shared(psg, nodes[0]) || four[0].0 % 4 == 0;
+            if let (Some(at), true) = (at, aligned) {
                 quads.add(nodes, at, base, four[0].0);
             }
         }
@@ -154,6 +210,9 @@ impl Lowering<'_> {
     pub(super) fn quad(&mut self, quad: &Quad) -> Result<(), Refusal> {
         let node = quad.nodes[0];
         self.writer.at(self.psg.spans[node]);
+        if is_shared(self.psg, node) {
+            return self.shared_quad(quad);
+        }
         let place = self.buffer(node)?;
         let element = place.element;
         if element == Scalar::Bool || element.size() > 4 {
@@ -238,6 +297,35 @@ impl Lowering<'_> {
         self.close_selection();
         for &node in &quad.nodes {
             self.writer.bind(node, Value::Unit);
+        }
+        Ok(())
+    }
+
+    /// Four neighbours in a workgroup array: inside and aligned, as was proven.
+    fn shared_quad(&mut self, quad: &Quad) -> Result<(), Refusal> {
+        let node = quad.nodes[0];
+        let array = self.workgroup_array(node)?;
+        let element = array.element;
+        let (base, scalar) = self.scalar(quad.base)?;
+        let first = self.writer.number(quad.first, scalar);
+        let index = self.writer.op(&format!("spirv.IAdd {base}, {first} : {}", scalar.text()));
+        let ty = element.text();
+        if matches!(self.psg.nodes[node].op, Op::ArraySet { .. }) {
+            let mut parts = Vec::new();
+            for &node in &quad.nodes {
+                parts.push(self.scalar(self.psg.nodes[node].operands[2])?.0);
+                self.writer.bind(node, Value::Unit);
+            }
+            let all = self.compose(&parts, element);
+            let pointer = self.shared_four(&array, &index, scalar);
+            self.writer.effect(&format!("spirv.Store \"Workgroup\" {pointer}, {all} : vector<4x{ty}>"));
+            return Ok(());
+        }
+        let pointer = self.shared_four(&array, &index, scalar);
+        let all = self.writer.op(&format!("spirv.Load \"Workgroup\" {pointer} : vector<4x{ty}>"));
+        for (n, &node) in quad.nodes.iter().enumerate() {
+            let part = self.extract(&all, n, element);
+            self.writer.bind(node, Value::Scalar(part, element));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! Arrays are global variables of the Workgroup storage class; an index out of range is recorded and skipped, as in
 //! buffers. A barrier orders workgroup memory only: buffers are for other launches.
 
+use super::own;
 use super::types::{self, Scalar};
 use super::writer::Value;
 use super::{Lowering, Refusal};
@@ -23,13 +24,9 @@ impl Lowering<'_> {
         match self.psg.nodes[node].op {
             Op::Barrier => self.barrier(),
             Op::WorkgroupArray(len) => return self.shared_array(node, len),
-            Op::ArrayGet { checked } | Op::ArraySet { checked } => return self.shared_access(node, checked),
-            Op::Length => {
-                let (_, len, _) = self.array(node)?;
-                let len = self.writer.constant(&format!("{len} : i32"));
-                self.writer.bind(node, Value::Scalar(len, Scalar::Int { bits: 32, signed: true }));
-                return Ok(());
-            }
+            Op::ItemArray(len) => return self.own_array(node, len),
+            Op::ArrayGet { checked } | Op::ArraySet { checked } => return self.array_access(node, checked),
+            Op::Length => return self.array_length(node),
             // Counts of references: workgroup arrays are never freed.
             _ => {}
         }
@@ -37,12 +34,15 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn shared_array(&mut self, node: NodeId, len: u32) -> Result<(), Refusal> {
-        let element = match self.psg.types.get(self.psg.nodes[node].ty) {
+    pub(super) fn array_element(&self, node: NodeId) -> Option<Scalar> {
+        match self.psg.types.get(self.psg.nodes[node].ty) {
             Type::Array(element) => types::scalar(self.psg, *element),
             _ => None,
-        };
-        let Some(element) = element else {
+        }
+    }
+
+    fn shared_array(&mut self, node: NodeId, len: u32) -> Result<(), Refusal> {
+        let Some(element) = self.array_element(node) else {
             return Err(self.refuse(node, "a workgroup array holds numbers or booleans"));
         };
         self.shared_bytes = self.shared_bytes.saturating_add(len.saturating_mul(element.size()));
@@ -55,58 +55,146 @@ impl Lowering<'_> {
         }
         self.writer.needs.value(element);
         let symbol = format!("shared_{}", self.writer.shared.len());
-        let pointer = format!("!spirv.ptr<!spirv.array<{len} x {}>, Workgroup>", element.text());
-        self.writer.shared.push((symbol.clone(), pointer));
-        self.writer.bind(node, Value::Shared { symbol, len, element });
+        let array = Shared { symbol, len, element, fours: self.plan.fours.contains(&node) };
+        self.writer.shared.push((array.symbol.clone(), array.pointer()));
+        self.writer.bind(node, Value::Shared { symbol: array.symbol, len, element, fours: array.fours });
         Ok(())
     }
 
-    fn array(&mut self, node: NodeId) -> Result<(String, u32, Scalar), Refusal> {
+    pub(super) fn workgroup_array(&mut self, node: NodeId) -> Result<Shared, Refusal> {
         let operand = self.psg.nodes[node].operands[0];
-        match self.writer.value(operand) {
-            Some(Value::Shared { symbol, len, element }) => Ok((symbol.clone(), *len, *element)),
-            _ => Err(self.refuse(node, "only workgroup arrays can be used on a GPU")),
+        match self.writer.value(operand).cloned() {
+            Some(Value::Shared { symbol, len, element, fours }) => Ok(Shared { symbol, len, element, fours }),
+            _ => Err(self.refuse(node, ONLY)),
         }
     }
 
-    fn shared_access(&mut self, node: NodeId, checked: bool) -> Result<(), Refusal> {
-        let (symbol, len, element) = self.array(node)?;
+    fn array_length(&mut self, node: NodeId) -> Result<(), Refusal> {
+        let operand = self.psg.nodes[node].operands[0];
+        let (Op::WorkgroupArray(len) | Op::ItemArray(len)) = self.psg.nodes[operand].op else {
+            return Err(self.refuse(node, ONLY));
+        };
+        let len = self.writer.constant(&format!("{len} : i32"));
+        self.writer.bind(node, Value::Scalar(len, Scalar::Int { bits: 32, signed: true }));
+        Ok(())
+    }
+
+    /// An access of an array: where the index may be out of range, that is recorded and zero read.
+    fn array_access(&mut self, node: NodeId, checked: bool) -> Result<(), Refusal> {
         let operands = self.psg.nodes[node].operands.clone();
-        let index = self.index(operands[1])?;
         let value = match operands.get(2) {
             Some(&value) => Some(self.scalar(value)?.0),
             None => None,
         };
+        if let Some(Value::Own { variables, len, element }) = self.writer.value(operands[0]).cloned() {
+            let known = own::value(self.psg, operands[1], &self.fixed);
+            let checked = checked && !known.is_some_and(|v| (0..i64::from(len)).contains(&v));
+            let access = Access { node, len, element, value, checked };
+            return self
+                .guarded(&access, |cx| Ok((cx.own_element(node, &variables, (len, element))?, "Function")));
+        }
+        let array = self.workgroup_array(node)?;
+        let access = Access { node, len: array.len, element: array.element, value, checked };
+        let (index, scalar) = self.scalar(operands[1])?;
+        self.guarded(&access, |cx| Ok((cx.shared_element(&array, &index, scalar), "Workgroup")))
+    }
+
+    /// Reads or writes what `pointer` gives, if the index is inside.
+    fn guarded(
+        &mut self,
+        access: &Access,
+        pointer: impl FnOnce(&mut Self) -> Result<(String, &'static str), Refusal>,
+    ) -> Result<(), Refusal> {
+        let (node, element) = (access.node, access.element);
         let ty = element.text();
-        let pointer = format!("!spirv.ptr<!spirv.array<{len} x {ty}>, Workgroup>");
-        let access = |cx: &mut Self| {
-            let array = cx.writer.op(&format!("spirv.mlir.addressof @{symbol} : {pointer}"));
-            let at = cx.writer.op(&format!(
-                "spirv.AccessChain {array}[{index}] : {pointer}, i64 -> !spirv.ptr<{ty}, Workgroup>"
-            ));
-            match &value {
+        let act = |cx: &mut Self| -> Result<Option<String>, Refusal> {
+            let (at, class) = pointer(cx)?;
+            Ok(match &access.value {
                 Some(value) => {
-                    cx.writer.effect(&format!("spirv.Store \"Workgroup\" {at}, {value} : {ty}"));
+                    cx.writer.effect(&format!("spirv.Store \"{class}\" {at}, {value} : {ty}"));
                     None
                 }
-                None => Some(cx.writer.op(&format!("spirv.Load \"Workgroup\" {at} : {ty}"))),
-            }
+                None => Some(cx.writer.op(&format!("spirv.Load \"{class}\" {at} : {ty}"))),
+            })
         };
-        let loaded = if checked {
-            let length = self.writer.constant(&format!("{len} : i64"));
-            let result = self.writer.op(&format!("spirv.Variable : !spirv.ptr<{ty}, Function>"));
+        let loaded = if access.checked {
+            let index = self.index(self.psg.nodes[node].operands[1])?;
+            let length = self.writer.constant(&format!("{} : i64", access.len));
+            let result = self.fresh_variable(element);
             let zero = self.writer.number(0, element);
-            self.writer.effect(&format!("spirv.Store \"Function\" {result}, {zero} : {ty}"));
-            self.in_range(node, &index, &length, |cx| {
-                if let Some(loaded) = access(cx) {
-                    cx.writer.effect(&format!("spirv.Store \"Function\" {result}, {loaded} : {ty}"));
-                }
+            self.store_variable(&result, &zero, element);
+            let mut done = Ok(());
+            self.in_range(node, &index, &length, |cx| match act(cx) {
+                Ok(Some(loaded)) => cx.store_variable(&result, &loaded, element),
+                Ok(None) => {}
+                Err(refusal) => done = Err(refusal),
             });
-            value.is_none().then(|| self.writer.op(&format!("spirv.Load \"Function\" {result} : {ty}")))
+            done?;
+            access.value.is_none().then(|| self.load_variable(&result, element))
         } else {
-            access(self)
+            act(self)?
         };
         self.writer.bind(node, loaded.map_or(Value::Unit, |v| Value::Scalar(v, element)));
         Ok(())
     }
+
+    /// The pointer to an element of a workgroup array.
+    fn shared_element(&mut self, array: &Shared, index: &str, scalar: Scalar) -> String {
+        let (pointer, ty, it) = (array.pointer(), array.element.text(), scalar.text());
+        let base = self.writer.op(&format!("spirv.mlir.addressof @{} : {pointer}", array.symbol));
+        if !array.fours {
+            return self.writer.op(&format!(
+                "spirv.AccessChain {base}[{index}] : {pointer}, {it} -> !spirv.ptr<{ty}, Workgroup>"
+            ));
+        }
+        let (two, three) = (self.writer.number(2, scalar), self.writer.number(3, scalar));
+        let row = self.writer.op(&format!("spirv.ShiftRightLogical {index}, {two} : {it}, {it}"));
+        let column = self.writer.op(&format!("spirv.BitwiseAnd {index}, {three} : {it}"));
+        self.writer.op(&format!(
+            "spirv.AccessChain {base}[{row}, {column}] : {pointer}, {it}, {it} -> !spirv.ptr<{ty}, Workgroup>"
+        ))
+    }
+
+    /// The pointer to four elements of a workgroup array of fours, from a multiple of four on.
+    pub(super) fn shared_four(&mut self, array: &Shared, index: &str, scalar: Scalar) -> String {
+        let (pointer, ty, it) = (array.pointer(), array.element.text(), scalar.text());
+        let base = self.writer.op(&format!("spirv.mlir.addressof @{} : {pointer}", array.symbol));
+        let two = self.writer.number(2, scalar);
+        let row = self.writer.op(&format!("spirv.ShiftRightLogical {index}, {two} : {it}, {it}"));
+        self.writer.op(&format!(
+            "spirv.AccessChain {base}[{row}] : {pointer}, {it} -> !spirv.ptr<vector<4x{ty}>, Workgroup>"
+        ))
+    }
+}
+
+const ONLY: &str = "only arrays of the workgroup and of the work-item can be used on a GPU";
+
+/// An array of the workgroup.
+pub(super) struct Shared {
+    pub symbol: String,
+    pub len: u32,
+    pub element: Scalar,
+    /// It holds vectors of four.
+    pub fours: bool,
+}
+
+impl Shared {
+    fn pointer(&self) -> String {
+        let ty = self.element.text();
+        if self.fours {
+            format!("!spirv.ptr<!spirv.array<{} x vector<4x{ty}>>, Workgroup>", self.len.div_ceil(4))
+        } else {
+            format!("!spirv.ptr<!spirv.array<{} x {ty}>, Workgroup>", self.len)
+        }
+    }
+}
+
+/// An access of an array's element.
+struct Access {
+    node: NodeId,
+    len: u32,
+    element: Scalar,
+    /// What is written.
+    value: Option<String>,
+    checked: bool,
 }

@@ -18,9 +18,16 @@ pub enum Value {
         len: String,
         element: Scalar,
     },
-    /// An array of the workgroup: its global variable.
+    /// An array of the workgroup: its global variable, and whether that holds vectors of four.
     Shared {
         symbol: String,
+        len: u32,
+        element: Scalar,
+        fours: bool,
+    },
+    /// An array of the work-item: one variable, or one for each element.
+    Own {
+        variables: Vec<String>,
         len: u32,
         element: Scalar,
     },

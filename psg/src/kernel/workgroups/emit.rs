@@ -10,17 +10,52 @@ use clef_frontend::span::Span;
 use rustc_hash::FxHashSet;
 
 impl Form<'_> {
-    pub(super) fn emit(&mut self, pieces: &[Piece], group: &Group, out: &mut Vec<NodeId>) {
+    pub(super) fn emit(&mut self, pieces: &[Piece], group: &mut Group, out: &mut Vec<NodeId>) {
         for piece in pieces {
             match piece {
                 Piece::Once(node) => {
                     self.copy(*node, out);
                 }
+                Piece::Own(node, len) => self.own_array(*node, *len, group, out),
                 Piece::Together(node) => self.together(*node, group, out),
                 Piece::Segment(nodes) => self.segment(nodes, group, out),
                 Piece::Control(node, parts) => self.control(*node, parts, group, out),
             }
         }
+    }
+
+    /// The arrays of all work-items in one, and one of a single work-item's length, against which indices are checked.
+    fn own_array(&mut self, old: NodeId, len: u32, group: &mut Group, out: &mut Vec<NodeId>) {
+        let (ty, span) = (self.psg.nodes[old].ty, self.psg.spans[old]);
+        let all = len.saturating_mul(group.items as u32);
+        let array = self.psg.new_node(Op::WorkgroupArray(all), &[], &[], ty, span);
+        let guard = self.psg.new_node(Op::WorkgroupArray(len), &[], &[], ty, span);
+        out.extend([array, guard]);
+        self.map.insert(old, array);
+        group.guards.insert(old, guard);
+    }
+
+    /// An access of an array of the work-item's own: its part of the array of all.
+    fn own_access(&mut self, old: NodeId, len: i64, group: &Group, lane: NodeId, out: &mut Vec<NodeId>) {
+        let node = self.psg.nodes[old].clone();
+        let span = self.psg.spans[old];
+        let int = self.int();
+        let operands: Vec<NodeId> = node.operands.iter().map(|&o| self.value(o)).collect();
+        let guard = group.guards.get(&node.operands[0]).copied();
+        if let (Op::ArrayGet { checked: true } | Op::ArraySet { checked: true }, Some(guard)) =
+            (&node.op, guard)
+        {
+            let element = self.element(guard, operands[1], span, out);
+            self.psg.nodes[element].op = Op::ArrayGet { checked: true };
+        }
+        let len = self.number(len, int, span, out);
+        let first = self.binary(BinOp::Mul, lane, len, span, out);
+        let at = self.binary(BinOp::Add, first, operands[1], span, out);
+        let new = match operands.get(2) {
+            Some(&value) => self.set_element(operands[0], at, value, span, out),
+            None => self.element(operands[0], at, span, out),
+        };
+        self.map.insert(old, new);
     }
 
     /// One loop over the values of the work-items. A sum begins with the first, so that its kind of zero stays.
@@ -79,7 +114,7 @@ impl Form<'_> {
         self.element(array, first, span, out)
     }
 
-    fn control(&mut self, old: NodeId, parts: &[Vec<Piece>], group: &Group, out: &mut Vec<NodeId>) {
+    fn control(&mut self, old: NodeId, parts: &[Vec<Piece>], group: &mut Group, out: &mut Vec<NodeId>) {
         let node = self.psg.nodes[old].clone();
         let operands: Vec<NodeId> = node.operands.iter().map(|&o| self.of_group(o, group, out)).collect();
         let mut regions = Vec::new();
@@ -151,7 +186,14 @@ impl Form<'_> {
                 Op::VarGet | Op::VarSet => group.kept.get(&node.operands[0]),
                 _ => None,
             };
-            if let Some(&array) = array {
+            let own = node.operands.first().and_then(|o| group.own.iter().find(|(a, _)| a == o)).copied();
+            if let (Some((_, len)), Op::ArrayGet { .. } | Op::ArraySet { .. }) = (own, &node.op) {
+                self.own_access(old, len, group, lane, out);
+            } else if let (Some((_, len)), Op::Length) = (own, &node.op) {
+                let int = self.int();
+                let len = self.number(len, int, span, out);
+                self.map.insert(old, len);
+            } else if let Some(&array) = array {
                 if node.op == Op::VarGet {
                     let value = self.element(array, lane, span, out);
                     self.map.insert(old, value);
