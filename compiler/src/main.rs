@@ -18,6 +18,9 @@ mod stages;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Stack of the compiling thread. Pages are taken from the system only when touched; recursion over deep trees is
 /// bounded by the parser's nesting limit well below this.
 const STACK: usize = 1 << 30;

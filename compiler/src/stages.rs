@@ -89,16 +89,26 @@ pub struct Analysed {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Builds, verifies and analyses the graph.
-pub fn analyse(checked: &mut Checked) -> Result<Analysed, Bug> {
+/// How often a function may be copied for the functions passed to it, by optimisation level: not at all for code
+/// that nobody waits for but its compiler, and so often that only large generated programs meet the limit otherwise.
+pub fn versions(opt_level: u8) -> build::Options {
+    build::Options { versions: if opt_level == 0 { 0 } else { 16 } }
+}
+
+/// Builds, verifies and analyses the graph. The trees are gone afterwards.
+pub fn analyse(checked: &mut Checked, options: build::Options) -> Result<Analysed, Bug> {
     let files = checked
         .session
         .files
         .iter()
         .map(|f| FileInfo { name: f.name.clone(), lines: f.lines.clone() })
         .collect();
+    // Each stage's trees make room for the next one's.
+    checked.user_asts = Vec::new();
+    let program = std::mem::take(&mut checked.program);
     let (mut psg, mut diagnostics) =
-        checked.timings.measure("graph", || build::build(&checked.program, files));
+        checked.timings.measure("graph", || build::build(&program, files, options));
+    drop(program);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Ok(Analysed { psg, kernels: KernelFacts::default(), diagnostics });
     }

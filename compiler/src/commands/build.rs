@@ -1,6 +1,6 @@
 //! `clefc build`: from source to an executable; also what `run` and the code stages of `emit` share.
 
-use super::{Program, analysed, bug, fence_options, project_table, show_timings, table};
+use super::{Program, analysed_with, bug, fence_options, project_table, show_timings, table};
 use crate::backend::{self, Failure};
 use crate::cli::{BuildArgs, CodeOptions, Input};
 use crate::link;
@@ -59,13 +59,13 @@ pub fn code_for(
     code: CodeOptions,
     request: Request,
 ) -> Result<(Answer, Timings), u8> {
-    let mut program = analysed(input, project)?;
+    let opt_level = code.opt_level.unwrap_or(if code.release { 3 } else { 2 });
+    let mut program = analysed_with(input, project, stages::versions(opt_level))?;
     let mut timings = std::mem::take(&mut program.checked.timings);
     let routes = plans(input, project, code, &program, &mut timings)?;
     let Program { checked, mut analysed } = program;
     timings.measure("counts", || rc::insert(&mut analysed.psg));
     stages::verified(&analysed.psg, "counts").map_err(bug)?;
-    let opt_level = code.opt_level.unwrap_or(if code.release { 3 } else { 2 });
     let job = Job {
         psg: analysed.psg,
         kernels: analysed.kernels,

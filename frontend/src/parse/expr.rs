@@ -251,7 +251,7 @@ impl Parser<'_> {
                     let body = Box::new(self.fold_run(&mut run, rest.take(), span));
                     let span = span.to(body.span);
                     rest = Some(Expr {
-                        kind: ExprKind::LetBang { pattern, value: Box::new(value), body },
+                        kind: ExprKind::LetBang { pattern: Box::new(pattern), value: Box::new(value), body },
                         span,
                     });
                 }
@@ -305,7 +305,7 @@ impl Parser<'_> {
             Kind::Colon => {
                 self.bump();
                 let ty = self.type_expr();
-                e = self.expr_at(ExprKind::Typed(Box::new(e), ty), start);
+                e = self.expr_at(ExprKind::Typed(Box::new(e), Box::new(ty)), start);
             }
             _ => {}
         }
@@ -423,7 +423,7 @@ impl Parser<'_> {
             let kind = ExprKind::Unsupported { form: Ustr::from(":?"), inner: Some(Box::new(e)) };
             return self.expr_at(kind, start);
         }
-        self.expr_at(ExprKind::Cast(Box::new(e), ty), start)
+        self.expr_at(ExprKind::Cast(Box::new(e), Box::new(ty)), start)
     }
 
     /// Prefix operators, forms that begin with a word, applications.
@@ -466,12 +466,12 @@ impl Parser<'_> {
     fn application(&mut self) -> Expr {
         let start = self.token().span;
         let head = self.postfix();
-        let mut args = Vec::new();
+        if !self.starts_arg() {
+            return head;
+        }
+        let mut args = Vec::with_capacity(1);
         while self.starts_arg() {
             args.push(if self.cur() == Kind::Minus { self.unary_arg() } else { self.postfix() });
-        }
-        if args.is_empty() {
-            return head;
         }
         self.expr_at(ExprKind::App(Box::new(head), args), start)
     }

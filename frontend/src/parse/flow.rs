@@ -244,7 +244,7 @@ impl Parser<'_> {
                 self.sync_to_line();
             }
             self.ctx = outer;
-            arms.push(Arm { pattern, guard, body, span: self.span_from(t.span) });
+            arms.push(Arm { pattern, guard: guard.map(Box::new), body, span: self.span_from(t.span) });
         }
         arms
     }
@@ -299,7 +299,7 @@ impl Parser<'_> {
         } else {
             Box::new(self.do_block("`for`"))
         };
-        self.expr_at(ExprKind::ForIn { pattern, source, body }, start)
+        self.expr_at(ExprKind::ForIn { pattern: Box::new(pattern), source, body }, start)
     }
 
     /// Atoms that are words or fit nothing.

@@ -94,7 +94,7 @@ impl Parser<'_> {
         if negative {
             value = if bits == 64 { value.wrapping_neg() } else { (1u64 << bits) - value };
         }
-        Lit::Int { value, negative, kind, measure: self.unit_of_literal() }
+        Lit::Int { value, negative, kind, measure: self.unit_of_literal().map(Box::new) }
     }
 
     fn sign_before(&self, span: Span) -> bool {
@@ -143,7 +143,7 @@ impl Parser<'_> {
         if value.is_infinite() {
             self.bad_literal(span, format!("`{text}` is too large"), "use `infinity` if that is meant");
         }
-        Lit::Float { value, kind, measure: self.unit_of_literal() }
+        Lit::Float { value, kind, measure: self.unit_of_literal().map(Box::new) }
     }
 
     /// `<bytes>` that touches a number.

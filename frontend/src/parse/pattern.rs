@@ -87,7 +87,7 @@ impl Parser<'_> {
         } else if self.cur() == Kind::Colon && self.open.last().is_some_and(|o| o.0 == Kind::LParen) {
             self.bump();
             let ty = self.type_expr();
-            p = self.pat(PatternKind::Typed(Box::new(p), ty), start);
+            p = self.pat(PatternKind::Typed(Box::new(p), Box::new(ty)), start);
         }
         self.leave();
         p
@@ -99,7 +99,7 @@ impl Parser<'_> {
         let p = self.pattern();
         if self.eat(Kind::Colon) {
             let ty = self.type_expr();
-            return self.pat(PatternKind::Typed(Box::new(p), ty), start);
+            return self.pat(PatternKind::Typed(Box::new(p), Box::new(ty)), start);
         }
         p
     }
