@@ -21,7 +21,21 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Memory that stages have given back goes back to the system at once: the peak of `check` is two thirds of what the
+/// allocator's own choice makes it, at the same speed.
+fn return_freed_memory() {
+    // mimalloc.h, `mi_option_t`: the bindings have no names for these two.
+    const ARENA_EAGER_COMMIT: libmimalloc_sys::mi_option_t = 4;
+    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+    // SAFETY: both are options of the linked mimalloc v3; setting one only writes its value.
+    unsafe {
+        libmimalloc_sys::mi_option_set(ARENA_EAGER_COMMIT, 0);
+        libmimalloc_sys::mi_option_set(PURGE_DELAY, 1);
+    }
+}
+
 fn main() -> ExitCode {
+    return_freed_memory();
     // One thread with a deep stack for all stages; what it does not touch of it costs nothing.
     let work = || {
         clef_frontend::deep::mark();

@@ -114,13 +114,19 @@ pub fn analyse(checked: &mut Checked, options: build::Options) -> Result<Analyse
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Ok(Analysed { psg, kernels: KernelFacts::default(), diagnostics });
     }
-    checked.timings.measure("verify", || verified(&psg, "build"))?;
+    if cfg!(debug_assertions) {
+        checked.timings.measure("verify", || verified(&psg, "build"))?;
+    }
     checked.timings.measure("fold", || fold::globals(&mut psg));
     diagnostics.extend(checked.timings.measure("inline", || kernel::inline(&mut psg)));
     checked.timings.measure("bounds", || bounds::remove_checks(&mut psg));
     checked.timings.measure("verify", || verified(&psg, "bounds"))?;
     let (kernels, found) = checked.timings.measure("kernels", || kernel::analyse(&psg));
     diagnostics.extend(found);
+    diagnostics.extend(checked.timings.measure("workgroups", || kernel::workgroups::workgroups(&mut psg)));
+    if !diagnostics.iter().any(Diagnostic::is_error) {
+        checked.timings.measure("verify", || verified(&psg, "workgroups"))?;
+    }
     Ok(Analysed { psg, kernels, diagnostics })
 }
 

@@ -222,6 +222,8 @@ pub struct KernelAttr {
     pub name: Ustr,
     pub span: Span,
     pub object: Option<Ustr>,
+    /// `[<WorkgroupSize(x, y, z)>]`: work-items of a workgroup, the innermost loop's first.
+    pub workgroup: Option<[u32; 3]>,
 }
 
 #[derive(Clone, Debug)]

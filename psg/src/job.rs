@@ -62,6 +62,10 @@ pub enum Want {
     Asm,
     /// SPIR-V modules, one file after the other in [`Answer::files`].
     Spirv,
+    /// Kernels for AMD's chips: assembly and object of each.
+    Amdgcn,
+    /// Kernels for NVIDIA's chips.
+    Ptx,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

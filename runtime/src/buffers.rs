@@ -140,8 +140,8 @@ fn map(bytes: usize) -> Option<(usize, Memory)> {
 const FOR_NPU: u32 = 2;
 const PREFER_GPU: u32 = 1;
 
-/// Allocates unified memory, zeroed and aligned to pages. `agents` and `hint` as in [`crate::abi`]; only the HSA route
-/// has several kinds of memory.
+/// Allocates unified memory, zeroed and aligned to pages. `agents` and `hint` as in [`crate::abi`]; the host's
+/// own memory is of one kind.
 ///
 /// # Safety
 /// `loc` is null or a place.
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn clef_alloc_unified(bytes: i64, agents: u32, hint: u32, 
     let done = table().collect();
     done.into_iter().for_each(free);
     let (start, device, memory) = match backing {
-        Backing::Vulkan(vulkan) => match vulkan.allocate(size as u64) {
+        Backing::Vulkan(vulkan) => match vulkan.allocate_for(size as u64, hint == PREFER_GPU) {
             Ok(allocation) => (allocation.host as usize, allocation.device, Memory::Vulkan(allocation)),
             Err(why) => {
                 stop::stop_at(loc, format_args!("a buffer of {bytes} bytes could not be allocated: {why}"))

@@ -49,7 +49,7 @@ pub fn inputs() -> Result<Inputs, String> {
 }
 
 /// Python with NumPy: the one on PATH, else Debian's.
-fn python() -> PathBuf {
+pub fn python() -> PathBuf {
     let has_numpy =
         |p: &Path| Command::new(p).args(["-c", "import numpy"]).output().is_ok_and(|o| o.status.success());
     let usual = PathBuf::from("python3");

@@ -7,6 +7,7 @@ mod diagnostics;
 mod docs;
 mod example;
 mod hsa;
+mod kernels;
 mod litmus;
 mod programs;
 mod snapshots;
@@ -34,6 +35,7 @@ fn main() {
     trials.extend(litmus::trials());
     trials.extend(example::trials());
     trials.extend(hsa::trials());
+    trials.extend(kernels::trials());
     trials.extend(abi::trials());
     trials.extend(voice::trials());
     trials.extend(bindgen::trials());

@@ -74,7 +74,8 @@ pub fn code_for(
             opt_level,
             cpu: "x86-64-v3".to_owned(),
             triple: "x86_64-unknown-linux-gnu".to_owned(),
-            vulkan: project.gpu == Gpu::Vulkan || request.want == Want::Spirv,
+            vulkan: project.gpu == Gpu::Vulkan
+                || matches!(request.want, Want::Spirv | Want::Amdgcn | Want::Ptx),
             adversarial: request.adversarial,
             debug_info: !code.release,
             dump_after: request.dump_after,

@@ -508,6 +508,8 @@ impl<'a> Run<'a> {
             | Op::BufferLength
             | Op::Barrier
             | Op::WorkgroupArray(_)
+            | Op::ItemArray(_)
+            | Op::Group { .. }
             | Op::Drop => Val::Scalar,
         }
     }

@@ -18,6 +18,14 @@ unsafe impl Send for Allocation {}
 // SAFETY: as above; nothing is changed through a shared reference.
 unsafe impl Sync for Allocation {}
 
+/// The device's own memory that the host does not cache (behind a bus): best for what the device uses
+/// most, worst for what the host reads.
+const NEAR_DEVICE: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::from_raw(
+    vk::MemoryPropertyFlags::DEVICE_LOCAL.as_raw()
+        | vk::MemoryPropertyFlags::HOST_VISIBLE.as_raw()
+        | vk::MemoryPropertyFlags::HOST_COHERENT.as_raw(),
+);
+
 /// Kinds of memory, best first; all are visible to the host without flushes.
 const KINDS: [vk::MemoryPropertyFlags; 3] = [
     vk::MemoryPropertyFlags::from_raw(
@@ -36,7 +44,8 @@ const KINDS: [vk::MemoryPropertyFlags; 3] = [
     ),
 ];
 
-pub fn allocate(device: &Device, bytes: u64) -> Result<Allocation, String> {
+/// Zeroed memory; `near_device`: in the device's own memory, where the host can see it and there is room.
+pub fn allocate(device: &Device, bytes: u64, near_device: bool) -> Result<Allocation, String> {
     let size = bytes.max(16);
     let usage = vk::BufferUsageFlags::STORAGE_BUFFER | vk::BufferUsageFlags::SHADER_DEVICE_ADDRESS;
     let info = vk::BufferCreateInfo::default().size(size).usage(usage);
@@ -45,17 +54,20 @@ pub fn allocate(device: &Device, bytes: u64) -> Result<Allocation, String> {
     unsafe {
         let buffer = vk_device.create_buffer(&info, None).map_err(reason)?;
         let needs = vk_device.get_buffer_memory_requirements(buffer);
-        let made = memory_type(device, needs.memory_type_bits)
-            .ok_or_else(|| "the GPU has no memory that the host can see".to_owned())
-            .and_then(|kind| {
-                let mut flags =
-                    vk::MemoryAllocateFlagsInfo::default().flags(vk::MemoryAllocateFlags::DEVICE_ADDRESS);
-                let info = vk::MemoryAllocateInfo::default()
-                    .allocation_size(needs.size)
-                    .memory_type_index(kind)
-                    .push_next(&mut flags);
-                vk_device.allocate_memory(&info, None).map_err(reason)
-            });
+        let mut made = Err("the GPU has no memory that the host can see".to_owned());
+        let kinds = near_device.then_some(&NEAR_DEVICE).into_iter().chain(&KINDS);
+        for kind in kinds.filter_map(|&wanted| memory_type(device, needs.memory_type_bits, wanted)) {
+            let mut flags =
+                vk::MemoryAllocateFlagsInfo::default().flags(vk::MemoryAllocateFlags::DEVICE_ADDRESS);
+            let info = vk::MemoryAllocateInfo::default()
+                .allocation_size(needs.size)
+                .memory_type_index(kind)
+                .push_next(&mut flags);
+            made = vk_device.allocate_memory(&info, None).map_err(reason);
+            if made.is_ok() {
+                break;
+            }
+        }
         let memory = match made {
             Ok(memory) => memory,
             Err(why) => {
@@ -94,10 +106,8 @@ pub fn free(device: &Device, allocation: Allocation) {
     }
 }
 
-fn memory_type(device: &Device, allowed: u32) -> Option<u32> {
-    KINDS.iter().find_map(|&wanted| {
-        (0..device.memory.memory_type_count).find(|&n| {
-            allowed & (1 << n) != 0 && device.memory.memory_types[n as usize].property_flags.contains(wanted)
-        })
+fn memory_type(device: &Device, allowed: u32, wanted: vk::MemoryPropertyFlags) -> Option<u32> {
+    (0..device.memory.memory_type_count).find(|&n| {
+        allowed & (1 << n) != 0 && device.memory.memory_types[n as usize].property_flags.contains(wanted)
     })
 }

@@ -52,7 +52,12 @@ impl Vulkan {
 
     /// Zeroed memory that host and device share.
     pub fn allocate(&self, bytes: u64) -> Result<Allocation, String> {
-        memory::allocate(&self.device, bytes)
+        self.allocate_for(bytes, false)
+    }
+
+    /// As [`Self::allocate`]; `near_device`: in the device's own memory even where the host reaches that slowly.
+    pub fn allocate_for(&self, bytes: u64, near_device: bool) -> Result<Allocation, String> {
+        memory::allocate(&self.device, bytes, near_device)
     }
 
     /// Frees an allocation that no pending dispatch uses.

@@ -192,7 +192,7 @@ impl Queue {
     /// A zeroed slot: its number, host pointer, device address.
     fn slot(&mut self, device: &Device) -> Result<(usize, *mut u8, u64), String> {
         if self.slots.is_none() {
-            self.slots = Some(memory::allocate(device, (SLOTS * SLOT_BYTES) as u64)?);
+            self.slots = Some(memory::allocate(device, (SLOTS * SLOT_BYTES) as u64, false)?);
         }
         if self.reports.len() >= SLOTS {
             return Err("more launches are pending than can report; this is a bug of the runtime".into());
