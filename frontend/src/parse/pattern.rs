@@ -56,12 +56,20 @@ fn operators<'s>(any_line: bool, tuples: bool) -> impl Rule<'s, Pattern> {
     let named = operator((2, 2), |s| s.cur() == Kind::As).ignore_then(link).ignore_then(ident("after `as`"));
     let typed = operator((12, 12), colon).ignore_then(link).ignore_then(types::type_expr());
     let operators = (
-        infix(right(5), operator((11, 10), |s| s.cur() == Kind::Cons), |l: Pattern, _, r: Pattern, at: &mut At<'s, '_>| {
-            since(l.span, PatternKind::Cons(Box::new(l), Box::new(r)), at)
-        }),
-        infix(left(4), operator((8, 9), |s| s.cur() == Kind::Amp), |l: Pattern, _, r: Pattern, at: &mut At<'s, '_>| {
-            since(l.span, PatternKind::And(Box::new(l), Box::new(r)), at)
-        }),
+        infix(
+            right(5),
+            operator((11, 10), |s| s.cur() == Kind::Cons),
+            |l: Pattern, _, r: Pattern, at: &mut At<'s, '_>| {
+                since(l.span, PatternKind::Cons(Box::new(l), Box::new(r)), at)
+            },
+        ),
+        infix(
+            left(4),
+            operator((8, 9), |s| s.cur() == Kind::Amp),
+            |l: Pattern, _, r: Pattern, at: &mut At<'s, '_>| {
+                since(l.span, PatternKind::And(Box::new(l), Box::new(r)), at)
+            },
+        ),
         infix(left(3), operator((6, 7), comma), tuple),
         infix(left(2), operator((4, 5), bar), |l: Pattern, _, r: Pattern, at: &mut At<'s, '_>| {
             since(l.span, PatternKind::Or(Box::new(l), Box::new(r)), at)
@@ -195,7 +203,10 @@ impl Parser<'_, '_, '_> {
         let p = self.pattern();
         if self.eat(Kind::Colon) {
             let ty = self.type_expr();
-            return Pattern { kind: PatternKind::Typed(Box::new(p), Box::new(ty)), span: self.span_from(start) };
+            return Pattern {
+                kind: PatternKind::Typed(Box::new(p), Box::new(ty)),
+                span: self.span_from(start),
+            };
         }
         p
     }
