@@ -1,8 +1,8 @@
 //! The parser: tokens to [`ast::File`], total, with recovery at statements and declarations.
 //!
-//! The grammar is `chumsky`'s over the slice of laid-out tokens; [`decl::file`] is its entry. Types, patterns, operators
-//! (by chumsky's Pratt parser), attributes and the heads of bindings are combinators. Blocks, brackets and the forms that
-//! words begin are hand-written rules among them, since their extent hangs on columns; `grammar` joins the two.
+//! The grammar is `chumsky`'s over the slice of laid-out tokens; [`decl::file`] is its entry. Types, patterns (with
+//! chumsky's Pratt parser), attributes and the heads of bindings are combinators. Blocks, brackets, the forms that words
+//! begin and what is between them are hand-written rules, since their extent hangs on columns; `grammar` joins the two.
 //!
 //! Every rule gives a node; at the first thing that fits nowhere it reports once and `recovering` makes the rest of the
 //! input look empty, so that all rules end; the nearest block then skips to its next line or to the bracket that

@@ -1,17 +1,16 @@
-//! Operators between operands, by chumsky's Pratt parser; tuples without parentheses.
+//! Operators between operands; tuples without parentheses.
 //!
 //! Strengths follow F#: an operator's leading characters decide. Operands are read by hand (application, brackets and
-//! blocks hang on layout); the offside rule for operators at a line's head is the state's.
+//! blocks hang on layout), and so are the operators between them, by their strengths: chumsky's Pratt parser, which
+//! patterns use, asks for each of twelve strengths at each operand, and took a fifth of the time of parsing for it.
+//! The offside rule for operators at a line's head is the state's.
 
 use super::expr::starts_expr;
-use super::grammar::{At, Parser, Rule, by_hand, chain, operator, text, token};
-use super::state::State;
-use super::types;
-use crate::ast::{Expr, ExprKind, Ident, TypeExpr};
+use super::grammar::{Parser, Rule, by_hand, token};
+use super::state::{Link, State};
+use crate::ast::{Expr, ExprKind, Ident};
 use crate::codes;
 use crate::lex::{Kind, Token};
-use crate::span::Span;
-use chumsky::pratt::{infix, left, postfix, right};
 use chumsky::{IterParser as _, Parser as _};
 use ustr::Ustr;
 
@@ -58,87 +57,28 @@ fn strength_of(text: &str) -> u8 {
     }
 }
 
-impl State<'_> {
-    /// Strength of the infix operator at hand. Looked up once for a position: each operator of the Pratt parser asks.
-    fn strength(&self) -> u8 {
-        let (pos, known) = self.level.get();
-        if pos == self.pos && !self.recovering {
-            return known;
+/// What an operator of a strength binds with to its left and right. An operand goes to the side that binds harder.
+fn powers(strength: u8) -> (u8, u8) {
+    match strength {
+        strength::CONS | strength::APPEND | strength::POWER | strength::REF_ASSIGN => {
+            (2 * strength + 1, 2 * strength)
         }
-        let found =
-            if self.cur().is_infix() { strength_of(self.slice(self.token().span)) } else { strength::NONE };
-        self.level.set((self.pos, found));
-        found
+        _ => (2 * strength, 2 * strength + 1),
     }
 }
 
-/// Operators of one strength that group from the left, and those that group from the right.
-fn from_left<'s>(level: u8) -> impl Rule<'s, Token> {
-    operator((2 * level, 2 * level + 1), move |s| s.strength() == level)
-}
-
-fn from_right<'s>(level: u8) -> impl Rule<'s, Token> {
-    operator((2 * level + 1, 2 * level), move |s| s.strength() == level)
-}
-
-/// The operators behind a first operand, which [`Parser::binary`] has read: most expressions have none, and for those the
-/// Pratt parser would ask for each strength in vain. Boxes, since it hands its operands around by value.
-fn operators<'s>() -> impl Rule<'s, Box<Expr>> {
-    let l = |level| (left(u16::from(level)), from_left(level));
-    let r = |level| (right(u16::from(level)), from_right(level));
-    macro_rules! infixes {
-        ($($side:ident $level:ident),*) => {
-            ($({
-                let (side, op) = $side(strength::$level);
-                infix(side, op, infix_expr)
-            },)*)
-        };
+impl State<'_> {
+    /// Strength of the infix operator at hand. The frequent ones are told by their kind, without their text.
+    fn strength(&self) -> u8 {
+        match self.cur() {
+            kind if !kind.is_infix() => strength::NONE,
+            Kind::Plus | Kind::Minus => strength::SUM,
+            Kind::Star | Kind::Slash => strength::PRODUCT,
+            Kind::Eq | Kind::Less | Kind::Greater => strength::COMPARE,
+            Kind::Cons => strength::CONS,
+            _ => strength_of(self.slice(self.token().span)),
+        }
     }
-    // The most frequent first.
-    let many =
-        infixes!(l COMPARE, l SUM, l PRODUCT, r CONS, l AND, l OR, r APPEND, l BITS, r POWER, r REF_ASSIGN);
-    let link = by_hand(|p| p.link("operators"));
-    let cast = |level| from_left(level).then_ignore(link).then(types::type_expr());
-    let casts = (
-        postfix(u16::from(strength::CAST), cast(strength::CAST), cast_expr),
-        postfix(u16::from(strength::TEST), cast(strength::TEST), cast_expr),
-    );
-    chain(by_hand(|p| p.operand()).pratt((many, casts)), |span| Box::new(error_expr(span)))
-}
-
-fn error_expr(span: Span) -> Expr {
-    Expr { kind: ExprKind::Error, span }
-}
-
-/// From where `e` begins to the last token.
-fn since(e: &Expr, at: &mut At<'_, '_>) -> Span {
-    at.state().get().map_or(e.span, |state| state.span_from(e.span))
-}
-
-fn infix_expr<'s>(l: Box<Expr>, op: Token, r: Box<Expr>, at: &mut At<'s, '_>) -> Box<Expr> {
-    let op = Ident { name: Ustr::from(text(at, op)), span: op.span };
-    let span = since(&l, at);
-    Box::new(Expr { kind: ExprKind::Infix(op, l, r), span })
-}
-
-/// `e :> T`, `e :?> T`, `e :? T`: understood, reported.
-fn cast_expr<'s>(e: Box<Expr>, (op, ty): (Token, TypeExpr), at: &mut At<'s, '_>) -> Box<Expr> {
-    let name = if op.kind == Kind::TypeTest { "a type test" } else { "a cast between types of a hierarchy" };
-    if let Some(state) = at.state().get() {
-        state.unsupported(
-            codes::NO_HIERARCHY,
-            op.span,
-            &format!("{name} is outside the subset"),
-            "types have no subtypes here; use a union and `match` on its cases",
-        );
-    }
-    let span = since(&e, at);
-    let kind = if op.kind == Kind::TypeTest {
-        ExprKind::Unsupported { form: Ustr::from(":?"), inner: Some(e) }
-    } else {
-        ExprKind::Cast(e, Box::new(ty))
-    };
-    Box::new(Expr { kind, span })
 }
 
 /// An expression with operators, and no tuple.
@@ -167,24 +107,65 @@ impl Parser<'_, '_, '_> {
             return self.error_expr();
         }
         let first = self.unary();
-        self.level.set((usize::MAX, strength::NONE));
         self.leave();
         if self.strength() == strength::NONE {
             return first;
         }
-        self.first = Some(Box::new(first));
-        self.run(operators()).map_or_else(|| self.error_expr(), |e| *e)
+        if !self.enter() {
+            self.leave();
+            return self.error_expr();
+        }
+        let (links, depth) = (self.links.len(), self.depth);
+        self.links.push(Link { power: 0, count: 0 });
+        let e = self.climb(first, 0);
+        self.links.truncate(links);
+        self.depth = depth;
+        self.leave();
+        e
     }
 
-    /// What stands before, between and after operators.
-    fn operand(&mut self) -> Box<Expr> {
-        if let Some(first) = self.first.take() {
-            return first;
+    /// Takes the operators behind `left` that bind at least as hard as `least`. Nests as deep as [`State::link`] lets it.
+    fn climb(&mut self, mut left: Expr, least: u8) -> Expr {
+        loop {
+            let strength = self.strength();
+            let (before, after) = powers(strength);
+            if strength == strength::NONE || before < least {
+                return left;
+            }
+            let op = self.bump();
+            self.operator = Some((self.pos, (before, after)));
+            if matches!(strength, strength::CAST | strength::TEST) {
+                left = self.cast(left, op);
+                continue;
+            }
+            let first = self.right_operand();
+            let right = self.climb(first, after);
+            let span = self.span_from(left.span);
+            let op = Ident { name: Ustr::from(self.slice(op.span)), span: op.span };
+            left = Expr { kind: ExprKind::Infix(op, Box::new(left), Box::new(right)), span };
         }
-        let e = if self.behind_operator() { self.right_operand() } else { self.unary() };
-        // Inside, other columns held: the token at hand may be judged anew.
-        self.level.set((usize::MAX, strength::NONE));
-        Box::new(e)
+    }
+
+    /// `e :> T`, `e :?> T`, `e :? T`: understood, reported. The type is at hand.
+    fn cast(&mut self, e: Expr, op: Token) -> Expr {
+        self.link("operators");
+        let ty = self.type_expr();
+        let is_test = op.kind == Kind::TypeTest;
+        let name = if is_test { "a type test" } else { "a cast between types of a hierarchy" };
+        self.unsupported(
+            codes::NO_HIERARCHY,
+            op.span,
+            &format!("{name} is outside the subset"),
+            "types have no subtypes here; use a union and `match` on its cases",
+        );
+        let span = self.span_from(e.span);
+        let e = Box::new(e);
+        let kind = if is_test {
+            ExprKind::Unsupported { form: Ustr::from(":?"), inner: Some(e) }
+        } else {
+            ExprKind::Cast(e, Box::new(ty))
+        };
+        Expr { kind, span }
     }
 
     fn right_operand(&mut self) -> Expr {

@@ -4,7 +4,7 @@
 //! is being read. Nothing here knows the grammar.
 
 use super::{MAX_CHAIN, MAX_DEPTH};
-use crate::ast::{Expr, Ident, Path, Pattern};
+use crate::ast::{Ident, Path, Pattern};
 use crate::codes::{self, Code};
 use crate::diagnostic::Diagnostic;
 use crate::lex::{Kind, Token};
@@ -50,10 +50,7 @@ pub(crate) struct State<'a> {
     /// The operator that was read last: the position after it, and its powers to the left and right.
     pub(super) operator: Option<(usize, (u8, u8))>,
     /// First operand of a chain, on its way to the Pratt parser: operators are looked for before that is started.
-    pub(super) first: Option<Box<Expr>>,
     pub(super) first_pattern: Option<Pattern>,
-    /// Strength of the infix operator at a position, found once for all that ask; `usize::MAX` for none.
-    pub(super) level: Cell<(usize, u8)>,
     /// Brackets open at this point, outermost first: their token and kind.
     pub(super) open: Vec<(Kind, Span)>,
 }
@@ -80,9 +77,7 @@ impl<'a> State<'a> {
             semi: true,
             links: Vec::new(),
             operator: None,
-            first: None,
             first_pattern: None,
-            level: Cell::new((usize::MAX, 0)),
             open: Vec::new(),
         }
     }
