@@ -7,6 +7,8 @@
 
 mod array;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use array::Device;
 use std::collections::{BTreeMap, HashMap};
