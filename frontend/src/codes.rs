@@ -136,6 +136,8 @@ codes! {
     KERNEL_VALUE = 524;
     /// A kernel that is dispatched to a GPU has no form for the route asked for.
     NO_GPU_FORM = 560;
+    /// A dispatch to the NPU has no form for the NPU's array.
+    NO_NPU_FORM = 561;
     /// An agent touches a buffer whose `Agents` does not list it.
     AGENT_NOT_LISTED = 601;
     /// A buffer's hint names an agent that hardly uses it.

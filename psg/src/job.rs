@@ -66,6 +66,8 @@ pub enum Want {
     Amdgcn,
     /// Kernels for NVIDIA's chips.
     Ptx,
+    /// Dispatches to the NPU, as text of the AIE dialects. The dump after `generic` is their generic form.
+    Aie,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ mod example;
 mod hsa;
 mod kernels;
 mod litmus;
+mod npu;
 mod programs;
 mod snapshots;
 mod spec;
@@ -36,6 +37,7 @@ fn main() {
     trials.extend(example::trials());
     trials.extend(hsa::trials());
     trials.extend(kernels::trials());
+    trials.extend(npu::trials());
     trials.extend(abi::trials());
     trials.extend(voice::trials());
     trials.extend(bindgen::trials());
