@@ -152,6 +152,8 @@ codes! {
     BAD_BINDGEN_CONFIG = 703;
     /// An array of fixed length inside of a C struct that is malformed or out of place.
     BAD_FIXED_ARRAY = 704;
+    /// A handle of a foreign library is used, or released again, after its release.
+    RELEASED_HANDLE = 705;
     /// Exceptions (`try`, `exception`, `raise` as syntax) are outside the subset.
     NO_EXCEPTIONS = 400;
     /// Inheritance, interfaces and abstract members are outside the subset.

@@ -80,6 +80,7 @@ pub fn code_for(
             debug_info: !code.release,
             dump_after: request.dump_after,
             time_passes: code.time_passes,
+            libraries: link::libraries::at_run_time(&project.link, &project.folder),
         },
         want: request.want,
     };
