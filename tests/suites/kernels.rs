@@ -16,6 +16,9 @@ pub fn trials() -> Vec<Trial> {
         trial("kernels/interpreter", || checked(&mut compiler(&["run", "--interpret"]))),
         trial("kernels/host", || checked(&mut compiler(&["run", "--release"]))),
         trial("kernels/vulkan", || checked(&mut compiler(&["run", "--gpu", "vulkan"]))),
+        trial("kernels/vulkan_with_copies", || {
+            checked(compiler(&["run", "--gpu", "vulkan"]).env("CLEF_VULKAN_MEMORY", "device"))
+        }),
         trial("kernels/adversarial", || {
             checked(&mut compiler(&["run", "--coherence", "adversarial", "--seed", "1"]))
         }),

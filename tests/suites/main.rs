@@ -9,6 +9,7 @@ mod example;
 mod hsa;
 mod kernels;
 mod litmus;
+mod managed;
 mod npu;
 mod programs;
 mod snapshots;
@@ -34,6 +35,7 @@ fn main() {
     trials.extend(bad_input::trials());
     trials.extend(docs::trials());
     trials.extend(litmus::trials());
+    trials.extend(managed::trials());
     trials.extend(example::trials());
     trials.extend(hsa::trials());
     trials.extend(kernels::trials());
