@@ -153,6 +153,16 @@ pub enum Op {
     Dup,
     /// One reference less to o0.
     Drop,
+    /// Ends the reference to o0, of this case. The other operands are fields of it that were read: if the reference
+    /// was the only one, they get o0's references to them, and the node is o0's cell, to be used once by `Remake` or
+    /// `Discard`; otherwise each gets a reference of its own, and the node is null.
+    Unpack(u32),
+    /// As `Make` of the operands from o1 on, in the cell o0 where that is not null.
+    Remake(u32),
+    /// Frees the cell o0 without what was in it; null is allowed.
+    Discard,
+    /// As `Concat`, but takes the reference to o0, and may write its bytes where they are.
+    Append,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -310,6 +310,10 @@ fn op_text(psg: &Psg, op: &Op) -> String {
         Op::Atomic(op) => format!("atomic-{}", format!("{op:?}").to_lowercase()),
         Op::Dup => "dup".into(),
         Op::Drop => "drop".into(),
+        Op::Unpack(case) => format!("unpack {case}"),
+        Op::Remake(case) => format!("remake {case}"),
+        Op::Discard => "discard".into(),
+        Op::Append => "append".into(),
     }
 }
 

@@ -207,6 +207,7 @@ pub const ROUTE_VULKAN: u32 = 2;
 //   noreturn clef_panic_fail(string* message, Loc);
 //   void clef_print(string*);  void clef_eprint(string*);
 //   string* clef_concat(int64_t n, string** parts);
+//   string* clef_append(string* taken, int64_t n, string** parts);
 //   string* clef_format_int(int64_t value, const Format*);     (value extended to 64 bits by its signedness)
 //   string* clef_format_float(double value, const Format*);  string* clef_format_bool(bool, const Format*);
 //   string* clef_format_char(uint32_t, const Format*);       string* clef_format_string(string*, const Format*);

@@ -167,6 +167,29 @@ pub unsafe extern "C" fn clef_realloc(block: *mut u8, old: i64, new: i64) -> *mu
     }
 }
 
+/// As [`clef_realloc`] for a block that will grow again and again: a large one gets more room than it needs now, which
+/// the C library remembers, so that growing step by step to `n` bytes copies a multiple of `n`.
+///
+/// # Safety
+/// As [`clef_free`].
+pub unsafe fn clef_grow(block: *mut u8, old: i64, new: i64) -> *mut u8 {
+    let (old_bytes, new_bytes) = (old as usize, new as usize);
+    // SAFETY: the caller's promise; blocks beyond `SMALL` are the C library's.
+    unsafe {
+        if old_bytes <= SMALL || new_bytes <= old_bytes {
+            return clef_realloc(block, old, new);
+        }
+        if libc::malloc_usable_size(block.cast()) >= new_bytes {
+            return block;
+        }
+        let moved = libc::realloc(block.cast(), new_bytes.max(old_bytes + old_bytes / 2));
+        if moved.is_null() {
+            out_of_memory(new_bytes);
+        }
+        moved.cast()
+    }
+}
+
 /// Cuts blocks of a class from the chunk, or from a new one: gives one, and puts the others on the free list. The rest
 /// of an old chunk goes to its free list.
 #[cold]

@@ -97,7 +97,7 @@ impl Lower<'_> {
         value
     }
 
-    fn fill_cell(&mut self, address: Value, cell: &Cell, parts: &[Option<Value>]) {
+    pub(super) fn fill_cell(&mut self, address: Value, cell: &Cell, parts: &[Option<Value>]) {
         for (slot, part) in cell.slots.iter().zip(parts) {
             if let (Some(at), Some(part)) = (slot.at, *part) {
                 let place = self.cx.offset(address, at.into());

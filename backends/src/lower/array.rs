@@ -163,16 +163,21 @@ impl Lower<'_> {
         self.runtime(if to_stderr { "clef_eprint" } else { "clef_print" }, &[text], self.cx.ty.void);
     }
 
-    pub(super) fn concat(&mut self, node: NodeId) {
+    /// `append`: the first text is taken, and grows where it is if nobody else has it.
+    pub(super) fn concat(&mut self, node: NodeId, append: bool) {
         let psg = self.psg;
-        let parts: Vec<Value> = psg.nodes[node].operands.iter().map(|&o| self.get(o)).collect();
+        let mut parts: Vec<Value> = psg.nodes[node].operands.iter().map(|&o| self.get(o)).collect();
+        let first = append.then(|| parts.remove(0));
         let table = self.slot(self.cx.array_type(self.cx.ty.ptr, parts.len()));
         for (i, &part) in parts.iter().enumerate() {
             let place = self.cx.offset(table, 8 * i as i64);
             self.cx.store(part, place);
         }
         let n = self.cx.const_i64(parts.len() as i64);
-        let value = self.runtime_ptr("clef_concat", &[n, table]);
+        let value = match first {
+            Some(first) => self.runtime_ptr("clef_append", &[first, n, table]),
+            None => self.runtime_ptr("clef_concat", &[n, table]),
+        };
         self.set(node, value);
     }
 

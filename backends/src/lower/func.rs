@@ -154,7 +154,8 @@ impl Lower<'_> {
             Op::ArraySet { checked } => self.array_set(node, *checked),
             Op::Intrinsic(name) => self.intrinsic(node, name),
             Op::FormatValue(spec) => self.format_value(node, spec),
-            Op::Concat => self.concat(node),
+            Op::Concat => self.concat(node, false),
+            Op::Append => self.concat(node, true),
             Op::Print { to_stderr } => self.print(node, *to_stderr),
             Op::Var => self.var(node),
             Op::VarGet => self.var_get(node),
@@ -185,6 +186,9 @@ impl Lower<'_> {
             Op::Atomic(op) => self.atomic(node, *op),
             Op::Dup => self.dup(node),
             Op::Drop => self.drop_node(node),
+            Op::Unpack(case) => self.unpack(node, *case),
+            Op::Remake(case) => self.remake(node, *case),
+            Op::Discard => self.discard(psg.nodes[node].operands[0]),
         }
         self.waits_after(node);
     }

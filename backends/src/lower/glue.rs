@@ -204,11 +204,11 @@ impl Lower<'_> {
         Some(entry)
     }
 
-    fn load_count(&mut self, object: Value) -> Value {
+    pub(super) fn load_count(&mut self, object: Value) -> Value {
         self.load_tagged(self.cx.ty.i32, object, self.aliases.count)
     }
 
-    fn store_count(&mut self, count: Value, object: Value) {
+    pub(super) fn store_count(&mut self, count: Value, object: Value) {
         self.store_tagged(count, object, self.aliases.count);
     }
 

@@ -24,6 +24,7 @@ mod memory;
 mod phases;
 mod program;
 mod ranges;
+mod reuse;
 mod scalar;
 mod statics;
 mod sync;

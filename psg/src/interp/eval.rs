@@ -174,6 +174,7 @@ impl<'a> Machine<'a> {
                 ops::convert(&self.get(node, 0, frame), self.operand_type(node, 0), psg.types.get(n.ty))
             }
             Op::Make(case) => Value::agg(*case, self.operands(node, 0, frame)),
+            Op::Remake(case) => Value::agg(*case, self.operands(node, 1, frame)),
             Op::Field { field, .. } => field_of(&self.get(node, 0, frame), *field),
             Op::Tag => Value::Int(match self.get(node, 0, frame) {
                 Value::Agg(cell) => i64::from(cell.case),
@@ -202,7 +203,7 @@ impl<'a> Machine<'a> {
             }
             Op::Intrinsic(name) => return self.intrinsic(node, name, frame),
             Op::FormatValue(spec) => self.format(node, spec, frame),
-            Op::Concat => {
+            Op::Concat | Op::Append => {
                 let parts = self.operands(node, 0, frame);
                 let all: String = parts.iter().map(|p| if let Value::Text(t) = p { t } else { "" }).collect();
                 Value::text(&all)
@@ -278,7 +279,7 @@ impl<'a> Machine<'a> {
                 return self
                     .stop(node, "a kernel with workgroup operations is called as a function; dispatch it");
             }
-            Op::Marker | Op::Drop | Op::Dup => Value::Unit,
+            Op::Marker | Op::Drop | Op::Dup | Op::Unpack(_) | Op::Discard => Value::Unit,
             Op::WorkgroupArray(len) | Op::ItemArray(len) => {
                 Value::array(vec![zero(psg, n.ty); *len as usize])
             }

@@ -17,6 +17,19 @@ pub enum Edit {
     DropVar(NodeId),
     /// What the place that a node assigns held before: read before it, dropped behind it.
     DropOld,
+    /// A value ends and its parts are taken out, see [`Edits::unpacks`].
+    Unpack(usize),
+    /// The cell of an unpacked value is not used again here.
+    Discard(usize),
+}
+
+/// A value that is taken apart when its reference ends.
+#[derive(Clone, Debug)]
+pub struct Unpack {
+    pub value: NodeId,
+    pub case: u32,
+    /// The fields, read before, that get the value's references to them.
+    pub taken: Vec<NodeId>,
 }
 
 /// All changes to one function.
@@ -28,6 +41,11 @@ pub struct Edits {
     pub end: FxHashMap<RegionId, Vec<Edit>>,
     /// Tail calls that lend what they are given, and so must return here.
     pub untail: Vec<NodeId>,
+    /// Concatenations that take their first text.
+    pub appends: Vec<NodeId>,
+    pub unpacks: Vec<Unpack>,
+    /// Makes that use the cell of an unpacked value again.
+    pub remakes: FxHashMap<NodeId, usize>,
     pub regions: Vec<RegionId>,
 }
 
@@ -38,12 +56,19 @@ pub fn apply(psg: &mut Psg, edits: Edits) {
             *tail = false;
         }
     }
+    for &node in &edits.appends {
+        psg.nodes[node].op = Op::Append;
+    }
+    let mut used = vec![false; edits.unpacks.len()];
+    edits.remakes.values().for_each(|&n| used[n] = true);
+    let mut work = Work { edits: &edits, used, cells: vec![None; edits.unpacks.len()] };
+    // Outer regions come before those inside, so a cell is known where it is used.
     for &region in &edits.regions {
         let old = std::mem::take(&mut psg.regions[region].nodes);
         let mut out = Vec::with_capacity(old.len());
         let place = old.first().copied();
         for edit in edits.start.get(&region).into_iter().flatten() {
-            insert(psg, *edit, place, &mut out);
+            work.insert(psg, *edit, place, &mut out);
         }
         for node in old {
             let mut replaced = None;
@@ -51,59 +76,96 @@ pub fn apply(psg: &mut Psg, edits: Edits) {
                 if *edit == Edit::DropOld {
                     replaced = read_old(psg, node, &mut out);
                 } else {
-                    insert(psg, *edit, Some(node), &mut out);
+                    work.insert(psg, *edit, Some(node), &mut out);
                 }
             }
+            work.use_cell(psg, node);
             out.push(node);
             if let Some(old_value) = replaced {
-                insert(psg, Edit::Drop(old_value), Some(node), &mut out);
+                work.insert(psg, Edit::Drop(old_value), Some(node), &mut out);
             }
             for edit in edits.after.get(&node).into_iter().flatten() {
-                insert(psg, *edit, Some(node), &mut out);
+                work.insert(psg, *edit, Some(node), &mut out);
             }
         }
         for edit in edits.end.get(&region).into_iter().flatten() {
             let place = out.last().copied().or(place);
-            insert(psg, *edit, place, &mut out);
+            work.insert(psg, *edit, place, &mut out);
         }
         psg.regions[region].nodes = out;
     }
 }
 
-fn insert(psg: &mut Psg, edit: Edit, place: Option<NodeId>, out: &mut Vec<NodeId>) {
-    let span = |psg: &Psg, value: NodeId| psg.spans[place.unwrap_or(value)];
-    let unit = psg.ty(Type::Unit);
-    match edit {
-        Edit::Dup(value) => {
-            let span = span(psg, value);
-            out.push(psg.new_node(Op::Dup, &[value], &[], unit, span));
-        }
-        Edit::Drop(value) => {
-            let span = span(psg, value);
-            out.push(psg.new_node(Op::Drop, &[value], &[], unit, span));
-        }
-        Edit::FirstOfBuffer(record) => {
-            let span = span(psg, record);
-            out.push(psg.new_node(Op::Dup, &[record], &[], unit, span));
-            let fields: Vec<(u32, TypeId)> = psg
-                .types
-                .agg(psg.nodes[record].ty)
-                .and_then(|agg| agg.cases.first())
-                .map_or_else(Vec::new, |case| (0..).zip(case.fields.iter().map(|f| f.ty)).collect());
-            for (field, ty) in fields {
-                let part = psg.new_node(Op::Field { case: 0, field }, &[record], &[], ty, span);
-                let drop = psg.new_node(Op::Drop, &[part], &[], unit, span);
-                out.extend([part, drop]);
+struct Work<'a> {
+    edits: &'a Edits,
+    /// Unpacked values whose cell a remake uses.
+    used: Vec<bool>,
+    /// The cells of unpacked values, once they are there.
+    cells: Vec<Option<NodeId>>,
+}
+
+impl Work<'_> {
+    /// Makes a node use the cell that was found for it.
+    fn use_cell(&self, psg: &mut Psg, node: NodeId) {
+        let Some(&n) = self.edits.remakes.get(&node) else { return };
+        let (Some(cell), Op::Make(case)) = (self.cells[n], &psg.nodes[node].op) else { return };
+        psg.nodes[node].op = Op::Remake(*case);
+        psg.nodes[node].operands.insert(0, cell);
+    }
+
+    fn insert(&mut self, psg: &mut Psg, edit: Edit, place: Option<NodeId>, out: &mut Vec<NodeId>) {
+        let span = |psg: &Psg, value: NodeId| psg.spans[place.unwrap_or(value)];
+        let unit = psg.ty(Type::Unit);
+        match edit {
+            Edit::Dup(value) => {
+                let span = span(psg, value);
+                out.push(psg.new_node(Op::Dup, &[value], &[], unit, span));
+            }
+            Edit::Drop(value) => {
+                let span = span(psg, value);
+                out.push(psg.new_node(Op::Drop, &[value], &[], unit, span));
+            }
+            Edit::FirstOfBuffer(record) => {
+                let span = span(psg, record);
+                out.push(psg.new_node(Op::Dup, &[record], &[], unit, span));
+                let fields: Vec<(u32, TypeId)> = psg
+                    .types
+                    .agg(psg.nodes[record].ty)
+                    .and_then(|agg| agg.cases.first())
+                    .map_or_else(Vec::new, |case| (0..).zip(case.fields.iter().map(|f| f.ty)).collect());
+                for (field, ty) in fields {
+                    let part = psg.new_node(Op::Field { case: 0, field }, &[record], &[], ty, span);
+                    let drop = psg.new_node(Op::Drop, &[part], &[], unit, span);
+                    out.extend([part, drop]);
+                }
+            }
+            Edit::DropVar(var) => {
+                let Type::Var(ty) = *psg.types.get(psg.nodes[var].ty) else { return };
+                let span = span(psg, var);
+                let value = psg.new_node(Op::VarGet, &[var], &[], ty, span);
+                let drop = psg.new_node(Op::Drop, &[value], &[], unit, span);
+                out.extend([value, drop]);
+            }
+            Edit::DropOld => {}
+            Edit::Unpack(n) => {
+                let Some(unpack) = self.edits.unpacks.get(n) else { return };
+                let (span, cell) =
+                    (span(psg, unpack.value), psg.ty(Type::NativePtr(psg.nodes[unpack.value].ty)));
+                let mut operands = vec![unpack.value];
+                operands.extend(&unpack.taken);
+                let node = psg.new_node(Op::Unpack(unpack.case), &operands, &[], cell, span);
+                out.push(node);
+                self.cells[n] = Some(node);
+                if !self.used[n] {
+                    out.push(psg.new_node(Op::Discard, &[node], &[], unit, span));
+                }
+            }
+            Edit::Discard(n) => {
+                let Some(cell) = self.cells[n] else { return };
+                let span = span(psg, cell);
+                out.push(psg.new_node(Op::Discard, &[cell], &[], unit, span));
             }
         }
-        Edit::DropVar(var) => {
-            let Type::Var(ty) = *psg.types.get(psg.nodes[var].ty) else { return };
-            let span = span(psg, var);
-            let value = psg.new_node(Op::VarGet, &[var], &[], ty, span);
-            let drop = psg.new_node(Op::Drop, &[value], &[], unit, span);
-            out.extend([value, drop]);
-        }
-        Edit::DropOld => {}
     }
 }
 

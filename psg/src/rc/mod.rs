@@ -2,10 +2,13 @@
 //!
 //! # Rules that the back end follows
 //!
-//! - Callees *borrow* their parameters and *give* their results. Only a function that is tail-called *owns* its
-//!   parameters: its caller is gone, so nobody else could drop them. Every call of such a function gives its arguments.
+//! - Callees *give* their results and *borrow* their parameters, but for those that they own ([`owning`]), which every
+//!   call gives.
 //! - `Make`, `ArrayLit`, `ArrayNew`, `Closure`, `Var`, `VarSet`, `GlobalSet`, `SetField`, `ArraySet`, the results of
 //!   regions and of functions take the reference that they are given; everything else borrows.
+//! - A value whose parts are taken out when it dies is unpacked ([`reuse`]): what was its only reference gives its parts
+//!   and its cell, which the next `Remake` uses. `Append` takes its first text, and grows it in place if it can.
+//! - A variable that is read and then assigned, with nothing between that reads it, gives its reference ([`vars`]).
 //! - A value that was overwritten is dropped explicitly. A buffer record counts from zero: making one is a `Dup`.
 //! - Constants are never freed.
 //!
@@ -15,37 +18,37 @@
 //! possible: after its last use, or at the start of a branch that does not use it. A buffer lives while an address
 //! taken from it is used; if such an address escapes, the buffer is never freed.
 //!
-//! # What it does not do yet
+//! # What it does not do
 //!
-//! Borrow what it reads from mutable places (such values are counted), reuse cells in place, or free cycles.
+//! Borrow what it reads from mutable places (such values are counted), use a cell again across a call or a loop, or
+//! free cycles.
 
 mod edits;
+mod owning;
+mod reuse;
 mod sink;
 mod types;
 mod uses;
+mod vars;
 
 #[cfg(test)]
 mod tests;
 
 use crate::graph::{Func, Psg, Region};
-use crate::id::{FuncId, IdVec, NodeId};
+use crate::id::{FuncId, NodeId};
 use crate::node::{Node, Op};
 use crate::ty::Type;
+use owning::Owning;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use std::collections::BTreeSet;
 use types::Managed;
 use ustr::Ustr;
 
 /// Inserts the counts into every function of the program. Linear in nodes and uses, times the depth of nesting.
 pub fn insert(psg: &mut Psg) {
     let managed = Managed::new(psg);
-    let owning = owning_functions(psg);
+    let owning = Owning::infer(psg, &managed);
     wrap_closures(psg, &owning);
-    let mut owning = owning;
-    while owning.len() < psg.funcs.len() {
-        owning.push(false);
-    }
     for func in psg.funcs.ids() {
         let edits = sink::plan(psg, &managed, &owning, func);
         edits::apply(psg, edits);
@@ -53,33 +56,12 @@ pub fn insert(psg: &mut Psg) {
     drop_globals(psg, &managed);
 }
 
-/// Functions that own their parameters: those that are tail-called, but for those that others call with C's rules.
-fn owning_functions(psg: &mut Psg) -> IdVec<FuncId, bool> {
-    let mut fixed: BTreeSet<FuncId> = psg.roots.iter().copied().collect();
-    fixed.extend(psg.entry);
-    fixed.extend(psg.init);
-    fixed.extend(psg.kernels.iter().flat_map(|(_, k)| k.func.into_iter().chain(k.host)));
-    let mut owning = IdVec::filled(psg.funcs.len(), false);
-    for (_, node) in psg.nodes.iter_mut() {
-        if let Op::Call { func, tail } = &mut node.op
-            && *tail
-        {
-            if fixed.contains(func) {
-                *tail = false;
-            } else {
-                owning[*func] = true;
-            }
-        }
-    }
-    owning
-}
-
 /// Closures lend their arguments: one of an owning function goes through a function that borrows.
-fn wrap_closures(psg: &mut Psg, owning: &IdVec<FuncId, bool>) {
+fn wrap_closures(psg: &mut Psg, owning: &Owning) {
     let mut wrappers: FxHashMap<FuncId, FuncId> = FxHashMap::default();
     for node in psg.nodes.ids() {
         let Op::Closure(func) = psg.nodes[node].op else { continue };
-        if !owning.get(func).copied().unwrap_or(false) {
+        if !owning.any(func) {
             continue;
         }
         let wrapper = *wrappers.entry(func).or_insert_with(|| wrapper(psg, func));

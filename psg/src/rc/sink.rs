@@ -1,10 +1,12 @@
 //! Where each reference of a function ends: given away at its last use, or dropped behind it.
 
 use super::edits::{Edit, Edits};
+use super::owning::Owning;
 use super::types::Managed;
 use super::uses::{AT_RESULT, Site, Uses, takes};
+use super::vars::{self, Given};
 use crate::graph::Psg;
-use crate::id::{FuncId, IdVec, NodeId, RegionId};
+use crate::id::{FuncId, NodeId, RegionId};
 use crate::node::Op;
 use crate::ty::{AggKind, Type};
 use rustc_hash::FxHashSet;
@@ -22,13 +24,15 @@ enum Hold {
     Read,
 }
 
-struct Planner<'a> {
-    psg: &'a Psg,
-    managed: &'a Managed,
-    owning: &'a IdVec<FuncId, bool>,
+/// Works on one function.
+pub(super) struct Planner<'a> {
+    pub(super) psg: &'a Psg,
+    pub(super) managed: &'a Managed,
+    owning: &'a Owning,
     func: FuncId,
-    uses: Uses,
-    edits: Edits,
+    pub(super) uses: Uses,
+    pub(super) edits: Edits,
+    given: Given,
     /// Uses that take the last reference.
     moved: FxHashSet<(u32, u32)>,
     results_moved: FxHashSet<(u32, u32)>,
@@ -36,8 +40,9 @@ struct Planner<'a> {
 }
 
 /// The changes that one function needs.
-pub fn plan(psg: &Psg, managed: &Managed, owning: &IdVec<FuncId, bool>, func: FuncId) -> Edits {
+pub fn plan(psg: &Psg, managed: &Managed, owning: &Owning, func: FuncId) -> Edits {
     let uses = Uses::new(psg, func);
+    let given = vars::given(psg, &uses);
     let mut planner = Planner {
         psg,
         managed,
@@ -45,6 +50,7 @@ pub fn plan(psg: &Psg, managed: &Managed, owning: &IdVec<FuncId, bool>, func: Fu
         func,
         uses,
         edits: Edits::default(),
+        given,
         moved: FxHashSet::default(),
         results_moved: FxHashSet::default(),
         stable: FxHashSet::default(),
@@ -58,11 +64,11 @@ pub fn plan(psg: &Psg, managed: &Managed, owning: &IdVec<FuncId, bool>, func: Fu
 impl Planner<'_> {
     fn run(&mut self) {
         let body = self.psg.funcs[self.func].body;
-        for &param in &self.psg.funcs[self.func].params {
+        for (i, &param) in self.psg.funcs[self.func].params.iter().enumerate() {
             if !self.managed.is(self.psg.nodes[param].ty) {
                 continue;
             }
-            if self.owns(self.func) {
+            if self.owning.is(self.func, i as u32) {
                 self.end(param, body, false);
             } else {
                 self.stable.insert(param);
@@ -87,16 +93,13 @@ impl Planner<'_> {
         for region in self.uses.regions.clone() {
             self.result_of(region);
         }
+        self.take_apart();
     }
 
     fn in_order(&self) -> Vec<NodeId> {
         let mut nodes = Vec::with_capacity(self.uses.nodes.len());
         self.psg.walk_func(self.func, &mut |node| nodes.push(node));
         nodes
-    }
-
-    fn owns(&self, func: FuncId) -> bool {
-        self.owning.get(func).copied().unwrap_or(false)
     }
 
     fn hold(&self, node: NodeId) -> Hold {
@@ -120,6 +123,7 @@ impl Planner<'_> {
                     .is_none_or(|f| f.is_mutable);
                 if self.stable.contains(&from) && !mutable { Hold::Stable } else { Hold::Read }
             }
+            Op::VarGet if self.given.reads.contains(&node) => Hold::Owned,
             Op::ArrayGet { .. } | Op::VarGet | Op::GlobalGet(_) => Hold::Read,
             _ => Hold::Owned,
         }
@@ -201,6 +205,10 @@ impl Planner<'_> {
             }
             return;
         }
+        if self.psg.nodes[node].op == Op::Concat && direct[..] == [0] && here.len() == 1 {
+            self.edits.appends.push(node);
+            return;
+        }
         let borrowed = |i: u32| !self.takes(Site::Operand(node, i));
         let taking = direct.iter().copied().filter(|&i| !borrowed(i)).max();
         match taking {
@@ -220,7 +228,7 @@ impl Planner<'_> {
     }
 
     fn takes(&self, site: Site) -> bool {
-        takes(self.psg, site, |func| self.owns(func))
+        takes(self.psg, site, |func, i| self.owning.is(func, i))
     }
 
     /// A node that takes a value which is not moved into it needs a reference of its own.
@@ -241,6 +249,7 @@ impl Planner<'_> {
     fn overwritten_by(&mut self, node: NodeId) {
         let n = &self.psg.nodes[node];
         let value = match n.op {
+            Op::VarSet if self.given.writes.contains(&node) => return,
             Op::VarSet | Op::SetField(_) => n.operands[1],
             Op::ArraySet { .. } => n.operands[2],
             // The first assignment of a global overwrites nothing.

@@ -63,6 +63,24 @@ impl Uses {
         self.place.get(&node).map(|p| p.0)
     }
 
+    /// The region that a node stands in, and its position there.
+    pub fn place(&self, node: NodeId) -> Option<(RegionId, usize)> {
+        self.place.get(&node).copied()
+    }
+
+    /// The places that a use has in the regions around it, from the innermost to `home`.
+    pub fn chain(&self, site: Site, home: RegionId) -> impl Iterator<Item = (RegionId, usize)> {
+        let mut next = match site {
+            Site::Result(region) => self.owner.get(&region).copied(),
+            Site::Operand(node, _) => Some(node),
+        };
+        std::iter::from_fn(move || {
+            let (region, at) = self.place(next?)?;
+            next = if region == home { None } else { self.owner.get(&region).copied() };
+            Some((region, at))
+        })
+    }
+
     /// Position in `region` of the node that a use belongs to, directly or by nesting.
     pub fn position(&self, site: Site, region: RegionId) -> Option<usize> {
         let mut at = match site {
@@ -85,14 +103,21 @@ impl Uses {
     }
 }
 
-/// Whether a use takes the reference that it is given.
-pub fn takes(psg: &Psg, site: Site, owning: impl Fn(FuncId) -> bool) -> bool {
+/// Whether a use takes the reference that it is given. `owns`: whether a function owns a parameter.
+pub fn takes(psg: &Psg, site: Site, owns: impl Fn(FuncId, u32) -> bool) -> bool {
     let Site::Operand(node, i) = site else { return true };
     match psg.nodes[node].op {
+        Op::Call { func, .. } => owns(func, i),
+        ref op => keeps(op, i),
+    }
+}
+
+/// Whether an operation other than a call keeps its n-th operand.
+pub fn keeps(op: &Op, i: u32) -> bool {
+    match op {
         Op::Make(_) | Op::ArrayLit | Op::Closure(_) | Op::Var | Op::GlobalSet(_) => true,
         Op::ArrayNew | Op::VarSet | Op::SetField(_) => i == 1,
         Op::ArraySet { .. } => i == 2,
-        Op::Call { func, .. } => owning(func),
         _ => false,
     }
 }

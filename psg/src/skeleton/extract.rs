@@ -454,7 +454,8 @@ impl<'a> Run<'a> {
             Op::Const(_) | Op::Param(_) | Op::RegionParam(_) => frame.get(id),
             Op::Binary(_) | Op::Unary(_) => self.arithmetic(id, frame),
             Op::Convert | Op::Dup => operand(frame, 0),
-            Op::Make(case) => self.make(id, *case, frame),
+            Op::Make(case) => self.make(id, *case, 0, frame),
+            Op::Remake(case) => self.make(id, *case, 1, frame),
             Op::Field { case, field } => self.get_field(operand(frame, 0), *case, *field),
             Op::SetField(_) => self.store(&operand(frame, 0), &operand(frame, 1)),
             Op::ArrayLit | Op::ArrayNew => self.array(id, frame),
@@ -510,6 +511,9 @@ impl<'a> Run<'a> {
             | Op::WorkgroupArray(_)
             | Op::ItemArray(_)
             | Op::Group { .. }
+            | Op::Append
+            | Op::Unpack(_)
+            | Op::Discard
             | Op::Drop => Val::Scalar,
         }
     }
@@ -524,12 +528,12 @@ impl<'a> Run<'a> {
         joined.moved()
     }
 
-    fn make(&mut self, id: NodeId, case: u32, frame: &Frame) -> Val {
+    fn make(&mut self, id: NodeId, case: u32, first: usize, frame: &Frame) -> Val {
         let node = &self.psg.nodes[id];
         if !self.carries(node.ty) {
             return Val::Scalar;
         }
-        let fields: Vec<Val> = node.operands.iter().map(|&o| frame.get(o)).collect();
+        let fields: Vec<Val> = node.operands.iter().skip(first).map(|&o| frame.get(o)).collect();
         self.name_fields(node.ty, case, &fields);
         let is_mutable = self.psg.types.agg(node.ty).is_some_and(|agg| {
             agg.cases.get(case as usize).is_some_and(|c| c.fields.iter().any(|f| f.is_mutable))

@@ -34,9 +34,11 @@ fn shape(op: &Op) -> (usize, usize, Option<usize>) {
         | Op::BufferLength
         | Op::Marker
         | Op::Dup
+        | Op::Discard
         | Op::Drop => (1, 1),
         Op::ArraySet { .. } | Op::BufferSet { .. } | Op::AllocUnified | Op::Atomic(_) => (3, 3),
-        Op::Concat => (2, MANY),
+        Op::Concat | Op::Append | Op::Remake(_) => (2, MANY),
+        Op::Unpack(_) => (1, MANY),
         Op::CallClosure { .. } => (1, MANY),
         Op::If | Op::Switch(_) => (1, 1),
         Op::While => (0, 0),
@@ -86,7 +88,7 @@ impl Verifier<'_> {
             Op::ArrayLit | Op::ArrayNew | Op::Length | Op::ArrayGet { .. } | Op::ArraySet { .. } => {
                 self.array(id, &ops)
             }
-            Op::Concat => self.all(id, &ops, &Type::String),
+            Op::Concat | Op::Append => self.all(id, &ops, &Type::String),
             Op::Print { .. } | Op::Fail(FailKind::Message) => self.all(id, &ops, &Type::String),
             Op::FormatValue(_) => self.is(id, node.ty, &Type::String, "result"),
             Op::Var | Op::VarGet | Op::VarSet => self.variable(id, &ops),
@@ -115,7 +117,9 @@ impl Verifier<'_> {
             }
             Op::Param(_) | Op::RegionParam(_) => self.error(Some(id), "a parameter stands in a region"),
             Op::While | Op::Fail(_) | Op::Intrinsic(_) | Op::AllocUnified | Op::Marker | Op::Barrier => {}
+            Op::Remake(_) => self.aggregate(id, &ops[1..]),
             Op::WorkgroupArray(_) | Op::ItemArray(_) | Op::Dup | Op::Drop => {}
+            Op::Unpack(_) | Op::Discard => {}
             Op::Group { op: GroupOp::Size | GroupOp::Lane, .. } => {}
             Op::Group { .. } => {
                 self.same(id, node.ty, ops[0], "result");
@@ -208,13 +212,13 @@ impl Verifier<'_> {
 
     fn aggregate(&mut self, id: NodeId, ops: &[TypeId]) {
         let node = &self.psg.nodes[id];
-        let holder = if matches!(node.op, Op::Make(_)) { node.ty } else { ops[0] };
+        let holder = if matches!(node.op, Op::Make(_) | Op::Remake(_)) { node.ty } else { ops[0] };
         let Some(agg) = self.psg.types.agg(holder) else {
             let name = self.name(holder);
             return self.error(Some(id), format!("`{name}` is not an aggregate"));
         };
         match node.op {
-            Op::Make(case) => {
+            Op::Make(case) | Op::Remake(case) => {
                 let Some(case) = agg.cases.get(case as usize) else {
                     return self.error(Some(id), "no such case");
                 };
