@@ -1,6 +1,8 @@
 //! One job from beginning to end: module, passes, code.
 
+use crate::aie;
 use crate::gpu;
+use crate::gpu::llvm::target as chips;
 use crate::job::{Answer, Job, Want};
 use crate::lower::Lower;
 use crate::mlir::Cx;
@@ -39,6 +41,9 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
     let mut time = |what: &str, since: Instant| {
         answer.timings.push((what.to_string(), since.elapsed().as_micros() as u64));
     };
+    if job.want == Want::Aie {
+        return npu(job, answer);
+    }
     let start = Instant::now();
     let forms = gpu::forms(job)?;
     time("spirv", start);
@@ -51,11 +56,15 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
         answer.files = all.map(|f| (format!("{}.spv", f.module.name), f.binary.clone())).collect();
         return Ok(());
     }
+    if matches!(job.want, Want::Amdgcn | Want::Ptx) {
+        return device_code(job, &forms, answer);
+    }
     let start = Instant::now();
     let dispatches = !job.psg.kernels.is_empty();
     let cx = Cx::new("clefc.program", dispatches);
     time("context", start);
-    let target = Target { triple: &options.triple, cpu: &options.cpu, opt_level: options.opt_level };
+    let target =
+        Target { triple: &options.triple, cpu: &options.cpu, features: "", opt_level: options.opt_level };
     let mut emitter = Emitter::new(&target)?;
     let module = cx.module_op();
     cx.set_attr(module, "llvm.target_triple", cx.string(&options.triple));
@@ -84,7 +93,7 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
         Want::Object => ("program.o", Form::Object),
         Want::Asm => ("program.s", Form::Assembly),
         Want::Llvm => ("program.ll", Form::LlvmText),
-        Want::MlirOpt | Want::Mlir | Want::Spirv => {
+        Want::MlirOpt | Want::Mlir | Want::Spirv | Want::Amdgcn | Want::Ptx | Want::Aie => {
             answer.files.push(("program.mlir".to_string(), cx.print(false).into_bytes()));
             return Ok(());
         }
@@ -92,5 +101,46 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
     let bytes = emitter.emit(&cx, form).map_err(|e| format!("{e}\n{}", cx.print(false)))?;
     answer.files.push((name.to_string(), bytes));
     answer.timings.append(&mut emitter.timings);
+    Ok(())
+}
+
+/// Dispatches to the NPU.
+fn npu(job: &Job, answer: &mut Answer) -> Result<(), String> {
+    match aie::module(job)? {
+        Ok(module) => {
+            if job.options.dump_after.as_deref() == Some("generic") {
+                answer.dump = Some(module.generic);
+            }
+            answer.files.push(("program.aie.mlir".to_string(), module.pretty.into_bytes()));
+        }
+        Err(refused) => answer.refused = refused,
+    }
+    Ok(())
+}
+
+/// Assembly and objects of all kernels, for each chip of a family.
+fn device_code(job: &Job, forms: &gpu::Forms, answer: &mut Answer) -> Result<(), String> {
+    let (chips, kinds): (_, &[(Form, &str)]) = match job.want {
+        Want::Ptx => (chips::NVIDIA, &[(Form::Assembly, "ptx")]),
+        _ => (chips::AMD, &[(Form::Assembly, "s"), (Form::Object, "o")]),
+    };
+    let launches: Vec<_> = forms.kernels.iter().flat_map(|(_, list)| list).map(|form| &form.module).collect();
+    for chip in chips {
+        let start = Instant::now();
+        let target = Target {
+            triple: chip.triple(),
+            cpu: chip.name,
+            features: chip.features(),
+            opt_level: job.options.opt_level,
+        };
+        let mut emitter = Emitter::new(&target)?;
+        let text = gpu::llvm::module(chip, &launches, &emitter.data_layout())?;
+        let wanted: Vec<Form> = kinds.iter().map(|(form, _)| *form).collect();
+        let made = emitter.emit_text(&text, &wanted).map_err(|e| format!("{}: {e}", chip.name))?;
+        for (bytes, (_, ending)) in made.into_iter().zip(kinds) {
+            answer.files.push((format!("kernels.{}.{ending}", chip.name), bytes));
+        }
+        answer.timings.push((chip.name.to_string(), start.elapsed().as_micros() as u64));
+    }
     Ok(())
 }

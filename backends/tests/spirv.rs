@@ -60,8 +60,15 @@ fn finish(mut psg: Psg, func: clef_psg::id::FuncId, params: &[(TypeId, Option<Ty
         .iter()
         .map(|&(ty, element)| KernelParam { name: Ustr::from("p"), ty, element, declared: None })
         .collect();
-    let kernel =
-        Kernel { name: Ustr::from("test"), func: Some(func), params, object: None, span: Span::default() };
+    let kernel = Kernel {
+        name: Ustr::from("test"),
+        func: Some(func),
+        params,
+        object: None,
+        host: None,
+        workgroup: None,
+        span: Span::default(),
+    };
     let id: KernelId = psg.kernels.push(kernel);
     let (facts, found) = kernel::analyse(&psg);
     assert!(found.is_empty(), "{found:?}");

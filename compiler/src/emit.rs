@@ -3,6 +3,8 @@
 use crate::cli::EmitArgs;
 use crate::commands::build::{self, Request};
 use crate::commands::{analysed, bug, fence_options, project_table, table};
+use crate::link;
+use crate::npu;
 use crate::output;
 use crate::project::Project;
 use crate::render;
@@ -55,11 +57,9 @@ fn emit(args: &EmitArgs) -> Result<u8, u8> {
         Stage::Asm => code(args, &project, Want::Asm),
         Stage::Spirv => code(args, &project, Want::Spirv),
         Stage::Obj => code(args, &project, Want::Object),
-        Stage::Amdgcn | Stage::Ptx | Stage::Aie => {
-            let text =
-                format!("the stage `{:?}` is not available in this version", args.stage).to_lowercase();
-            Err(args.input.fail(Diagnostic::without_place(codes::NOT_AVAILABLE, text)))
-        }
+        Stage::Amdgcn => code(args, &project, Want::Amdgcn),
+        Stage::Ptx => code(args, &project, Want::Ptx),
+        Stage::Aie => code(args, &project, Want::Aie),
     }
 }
 
@@ -145,16 +145,20 @@ fn code(args: &EmitArgs, project: &Project, want: Want) -> Result<u8, u8> {
         write(args, dump.as_bytes())?;
         return Ok(0);
     }
-    if want == Want::Spirv {
-        return spirv(args, &answer.files);
+    if matches!(want, Want::Spirv | Want::Amdgcn | Want::Ptx) {
+        return folder(args, &answer.files);
     }
     let bytes = answer.files.first().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
     write(args, bytes)?;
+    if want == Want::Aie {
+        return npu::check(bytes);
+    }
     Ok(0)
 }
 
-/// One file per module, into the folder of `-o` (default: the current one).
-fn spirv(args: &EmitArgs, files: &[(String, Vec<u8>)]) -> Result<u8, u8> {
+/// One file per module, into the folder of `-o` (default: the current one). Objects for AMD's chips are linked to code
+/// objects.
+fn folder(args: &EmitArgs, files: &[(String, Vec<u8>)]) -> Result<u8, u8> {
     let folder = args.output.as_deref().unwrap_or(Path::new("."));
     if let Err(error) = std::fs::create_dir_all(folder) {
         let text = format!("cannot make the folder `{}`: {}", folder.display(), output::reason(&error));
@@ -162,8 +166,18 @@ fn spirv(args: &EmitArgs, files: &[(String, Vec<u8>)]) -> Result<u8, u8> {
     }
     let mut listed = String::new();
     for (name, bytes) in files {
-        let path = folder.join(name);
-        output::write_file(&path, bytes).map_err(|diagnostic| args.input.fail(diagnostic))?;
+        let path = match name.strip_suffix(".o") {
+            Some(stem) => {
+                let path = folder.join(format!("{stem}.hsaco"));
+                link::code_object(bytes, &path).map_err(|diagnostic| args.input.fail(diagnostic))?;
+                path
+            }
+            None => {
+                let path = folder.join(name);
+                output::write_file(&path, bytes).map_err(|diagnostic| args.input.fail(diagnostic))?;
+                path
+            }
+        };
         let _ = writeln!(listed, "{}", path.display());
     }
     output::stdout(listed.as_bytes()).map_err(|_| output::USAGE)?;

@@ -4,9 +4,9 @@
 //! `Members.*`, one of its functions. That may take in a file too many; it never misses one.
 
 use clef_frontend::ast;
-use clef_frontend::lex::{self, Kind};
+use clef_frontend::lex::{self, Kind, Token};
 use clef_frontend::span::{FileId, SourceFile};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 pub struct LibraryFile {
     /// `BAREWire.HSA`.
@@ -23,49 +23,49 @@ pub static FILES: &[LibraryFile] = include!(concat!(env!("OUT_DIR"), "/library.r
 /// The core of the library: always loaded, open everywhere.
 const CORE: &str = "Core";
 
-/// Chooses, in dependency order, the library files that these program texts need.
-pub fn needed(texts: &[&str]) -> Vec<&'static LibraryFile> {
-    let mut by_name: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
-    for (i, file) in FILES.iter().enumerate() {
-        for part in file.module.split('.').filter(|p| *p != "Members") {
-            by_name.entry(part).or_default().push(i);
-        }
-        for member in file.members {
-            by_name.entry(member).or_default().push(i);
-        }
-        // `seq { .. }` calls the module without naming it.
-        if file.module == "Seq" {
-            by_name.entry("seq").or_default().push(i);
-        }
-    }
-    let mut choice = Choice { by_name, state: vec![State::New; FILES.len()], order: Vec::new() };
-    if let Some(core) = FILES.iter().position(|f| f.module == CORE) {
-        choice.visit(core);
-    }
-    for text in texts {
-        choice.visit_names(text, "");
-    }
-    choice.order.into_iter().map(|i| &FILES[i]).collect()
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum State {
-    New,
-    Seen,
-}
-
-struct Choice {
+/// Chooses, in dependency order, the library files that a program needs.
+pub struct Choice {
     by_name: FxHashMap<&'static str, Vec<usize>>,
-    state: Vec<State>,
+    seen: Vec<bool>,
     order: Vec<usize>,
 }
 
 impl Choice {
+    /// The core only.
+    pub fn new() -> Self {
+        let mut by_name: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
+        for (i, file) in FILES.iter().enumerate() {
+            for part in file.module.split('.').filter(|p| *p != "Members") {
+                by_name.entry(part).or_default().push(i);
+            }
+            for member in file.members {
+                by_name.entry(member).or_default().push(i);
+            }
+            // `seq { .. }` calls the module without naming it.
+            if file.module == "Seq" {
+                by_name.entry("seq").or_default().push(i);
+            }
+        }
+        let mut choice = Self { by_name, seen: vec![false; FILES.len()], order: Vec::new() };
+        if let Some(core) = FILES.iter().position(|f| f.module == CORE) {
+            choice.visit(core);
+        }
+        choice
+    }
+
+    /// Takes in what the program's file with these tokens needs.
+    pub fn add(&mut self, text: &str, tokens: &[Token]) {
+        self.visit_names(text, tokens, "");
+    }
+
+    pub fn files(self) -> impl Iterator<Item = &'static LibraryFile> {
+        self.order.into_iter().map(|i| &FILES[i])
+    }
+
     fn visit(&mut self, file: usize) {
-        if self.state[file] == State::Seen {
+        if std::mem::replace(&mut self.seen[file], true) {
             return;
         }
-        self.state[file] = State::Seen;
         // Core names no other file: where it seems to, it means its own types.
         if FILES[file].module != CORE {
             // A module's name in its own header is no use of its members' file, which comes after it.
@@ -75,30 +75,33 @@ impl Choice {
             } else {
                 module.rsplit('.').next().unwrap_or_default()
             };
-            self.visit_names(FILES[file].text, own);
+            let text = FILES[file].text;
+            self.visit_names(text, &lex::lex(FileId(u32::MAX), text).0, own);
         }
         self.order.push(file);
     }
 
-    fn visit_names(&mut self, text: &str, own: &str) {
-        let mut seen: FxHashSet<&str> = FxHashSet::default();
-        let mut names = Vec::new();
-        for token in lex::lex(FileId(u32::MAX), text).0 {
-            let Some(shown) = text.get(token.span.range()) else { continue };
+    fn visit_names(&mut self, text: &str, tokens: &[Token], own: &str) {
+        for token in tokens {
             match token.kind {
-                Kind::Ident => names.push(shown),
+                Kind::Ident => self.visit_name(text.get(token.span.range()).unwrap_or_default(), own),
                 // The holes of an interpolated string are expressions.
-                Kind::Interpolated => names.extend(shown.split(|c: char| !c.is_alphanumeric() && c != '_')),
+                Kind::Interpolated => text
+                    .get(token.span.range())
+                    .unwrap_or_default()
+                    .split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .for_each(|name| self.visit_name(name, own)),
                 _ => {}
             }
         }
-        for name in names {
-            if !seen.insert(name) || name == own {
-                continue;
-            }
-            for file in self.by_name.get(name).cloned().unwrap_or_default() {
-                self.visit(file);
-            }
+    }
+
+    fn visit_name(&mut self, name: &str, own: &str) {
+        // Once a name's files are seen, the name needs no more answers.
+        if name != own
+            && let Some(files) = self.by_name.remove(name)
+        {
+            files.into_iter().for_each(|file| self.visit(file));
         }
     }
 }

@@ -4,12 +4,12 @@ use crate::library;
 use crate::project::Project;
 use crate::session::Session;
 use clef_frontend::diagnostic::Diagnostic;
-use clef_frontend::{ast, check, parse, typed};
+use clef_frontend::{ast, check, lex, parse, typed};
 use clef_psg::fences::{self, FenceOptions};
 use clef_psg::graph::{FileInfo, Psg};
 use clef_psg::kernel::{self, KernelFacts};
 use clef_psg::plan::FencePlan;
-use clef_psg::{bounds, build, certify, fold, verify};
+use clef_psg::{bounds, build, certify, fold, handles, verify};
 use std::time::Instant;
 
 /// What went wrong in a way that is not the program's fault.
@@ -50,19 +50,21 @@ pub fn check(project: &Project) -> Checked {
     let (mut session, mut diagnostics) = timings.measure("read", || Session::load(project));
     let unreadable = diagnostics.iter().any(Diagnostic::is_error);
     let mut user_asts = Vec::new();
+    let mut choice = library::Choice::new();
     timings.measure("parse", || {
         for id in 0..session.user_files {
             let file = clef_frontend::span::FileId(id as u32);
             let text = &session.files[id].text;
-            let (tree, found) = parse::parse(file, text);
+            let lexed = lex::lex(file, text);
+            choice.add(text, &lexed.0);
+            let (tree, found) = parse::parse_lexed(file, text, lexed);
             user_asts.push(tree);
             diagnostics.extend(found);
         }
     });
     let mut library_asts = Vec::new();
     timings.measure("library", || {
-        let texts: Vec<&str> = session.files.iter().map(|f| f.text.as_str()).collect();
-        for file in library::needed(&texts) {
+        for file in choice.files() {
             let id = session.add(library::source(file));
             let (tree, found) = library::parse(id, file);
             diagnostics.extend(found);
@@ -89,26 +91,43 @@ pub struct Analysed {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Builds, verifies and analyses the graph.
-pub fn analyse(checked: &mut Checked) -> Result<Analysed, Bug> {
+/// How often a function may be copied for the functions passed to it, by optimisation level: not at all for code
+/// that nobody waits for but its compiler, and so often that only large generated programs meet the limit otherwise.
+pub fn versions(opt_level: u8) -> build::Options {
+    build::Options { versions: if opt_level == 0 { 0 } else { 16 } }
+}
+
+/// Builds, verifies and analyses the graph. The trees are gone afterwards.
+pub fn analyse(checked: &mut Checked, options: build::Options) -> Result<Analysed, Bug> {
     let files = checked
         .session
         .files
         .iter()
         .map(|f| FileInfo { name: f.name.clone(), lines: f.lines.clone() })
         .collect();
+    // Each stage's trees make room for the next one's.
+    checked.user_asts = Vec::new();
+    let program = std::mem::take(&mut checked.program);
     let (mut psg, mut diagnostics) =
-        checked.timings.measure("graph", || build::build(&checked.program, files));
+        checked.timings.measure("graph", || build::build(&program, files, options));
+    drop(program);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Ok(Analysed { psg, kernels: KernelFacts::default(), diagnostics });
     }
-    checked.timings.measure("verify", || verified(&psg, "build"))?;
+    if cfg!(debug_assertions) {
+        checked.timings.measure("verify", || verified(&psg, "build"))?;
+    }
     checked.timings.measure("fold", || fold::globals(&mut psg));
     diagnostics.extend(checked.timings.measure("inline", || kernel::inline(&mut psg)));
     checked.timings.measure("bounds", || bounds::remove_checks(&mut psg));
     checked.timings.measure("verify", || verified(&psg, "bounds"))?;
     let (kernels, found) = checked.timings.measure("kernels", || kernel::analyse(&psg));
     diagnostics.extend(found);
+    diagnostics.extend(checked.timings.measure("handles", || handles::check(&psg)));
+    diagnostics.extend(checked.timings.measure("workgroups", || kernel::workgroups::workgroups(&mut psg)));
+    if !diagnostics.iter().any(Diagnostic::is_error) {
+        checked.timings.measure("verify", || verified(&psg, "workgroups"))?;
+    }
     Ok(Analysed { psg, kernels, diagnostics })
 }
 

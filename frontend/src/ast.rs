@@ -297,7 +297,7 @@ pub enum PatternKind {
     And(Box<Pattern>, Box<Pattern>),
     As(Box<Pattern>, Ident),
     Record(Vec<(Path, Pattern)>),
-    Typed(Box<Pattern>, TypeExpr),
+    Typed(Box<Pattern>, Box<TypeExpr>),
     Error,
 }
 
@@ -314,12 +314,12 @@ pub enum Lit {
         value: u64,
         negative: bool,
         kind: IntKind,
-        measure: Option<MeasureExpr>,
+        measure: Option<Box<MeasureExpr>>,
     },
     Float {
         value: f64,
         kind: FloatKind,
-        measure: Option<MeasureExpr>,
+        measure: Option<Box<MeasureExpr>>,
     },
 }
 
@@ -438,7 +438,7 @@ pub enum ExprKind {
     },
     /// `for p in e do`.
     ForIn {
-        pattern: Pattern,
+        pattern: Box<Pattern>,
         source: Box<Expr>,
         body: Box<Expr>,
     },
@@ -448,9 +448,9 @@ pub enum ExprKind {
     },
     /// `target <- value`
     Assign(Box<Expr>, Box<Expr>),
-    Typed(Box<Expr>, TypeExpr),
+    Typed(Box<Expr>, Box<TypeExpr>),
     /// `e :> T`, `e :?> T`, `upcast e` ...: parsed for the diagnostic.
-    Cast(Box<Expr>, TypeExpr),
+    Cast(Box<Expr>, Box<TypeExpr>),
     /// `builder { .. }`
     Computation {
         builder: Box<Expr>,
@@ -458,7 +458,7 @@ pub enum ExprKind {
     },
     /// Inside computations and comprehensions. `bang` is `let!`, `do!`, `return!`, `yield!`.
     LetBang {
-        pattern: Pattern,
+        pattern: Box<Pattern>,
         value: Box<Expr>,
         body: Box<Expr>,
     },
@@ -505,7 +505,7 @@ pub enum IndexArg {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arm {
     pub pattern: Pattern,
-    pub guard: Option<Expr>,
+    pub guard: Option<Box<Expr>>,
     pub body: Expr,
     pub span: Span,
 }

@@ -442,16 +442,20 @@ fn interpolated_triple(lex: &mut Lexer<Kind>) {
     triple(lex);
 }
 
+/// The tokens of a text, and what is wrong with it.
+pub type Lexed = (Vec<Token>, Vec<Diagnostic>);
+
 /// Splits a file's text into tokens. The list does not hold an end token.
-pub fn lex(file: FileId, text: &str) -> (Vec<Token>, Vec<Diagnostic>) {
+pub fn lex(file: FileId, text: &str) -> Lexed {
     lex_part(file, text, 0, text.len())
 }
 
 /// Splits `text[start..end]`; spans are those of the whole text.
-pub(crate) fn lex_part(file: FileId, text: &str, start: usize, end: usize) -> (Vec<Token>, Vec<Diagnostic>) {
+pub(crate) fn lex_part(file: FileId, text: &str, start: usize, end: usize) -> Lexed {
     let part = &text[start..end];
-    let mut out =
-        Builder { file, part, base: start, tokens: Vec::with_capacity(part.len() / 4), ..Builder::default() };
+    // Programs have a token for about three bytes; a list that has to grow is copied and takes twice the room.
+    let tokens = Vec::with_capacity(part.len() / 8 * 3);
+    let mut out = Builder { file, part, base: start, tokens, ..Builder::default() };
     let mut lexer = Kind::lexer(part);
     while let Some(kind) = lexer.next() {
         let range = lexer.span();

@@ -7,6 +7,7 @@
 pub mod ast;
 pub mod check;
 pub mod codes;
+pub mod deep;
 pub mod diagnostic;
 pub mod layout;
 pub mod lex;

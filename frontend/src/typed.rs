@@ -222,6 +222,8 @@ pub struct KernelAttr {
     pub name: Ustr,
     pub span: Span,
     pub object: Option<Ustr>,
+    /// `[<WorkgroupSize(x, y, z)>]`: work-items of a workgroup, the innermost loop's first.
+    pub workgroup: Option<[u32; 3]>,
 }
 
 #[derive(Clone, Debug)]
@@ -268,12 +270,14 @@ pub struct ExternParam {
     pub effect: Option<ParamEffect>,
 }
 
-/// `[<Reads>]`, `[<Writes>]`, `[<ReadsWrites>]`.
+/// `[<Reads>]`, `[<Writes>]`, `[<ReadsWrites>]`, `[<Releases>]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ParamEffect {
     Reads,
     Writes,
     ReadsWrites,
+    /// Reads and writes, and the handle is gone afterwards.
+    Releases,
 }
 
 /// The expressions of one definition.

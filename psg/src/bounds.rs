@@ -2,10 +2,13 @@
 //!
 //! What it proves: in a loop whose counter starts at a constant `l >= 0` (or at another such counter plus one) and ends
 //! at `length s - k`, an access of `s` at `counter + c` is inside when `l + c >= 0` and `c <= k - 1`; also against constant
-//! lengths of array literals and `Array` made with a constant length. Sequences are compared by node, or as reads of
-//! one immutable global. What it does not do: follow conditions, variables, or multiplied indices.
+//! lengths of array literals, workgroup arrays and `Array` made with a constant length, where the index may be any
+//! arithmetic on counters and constants ([`interval`]). Sequences are compared by node, or as reads of one immutable
+//! global. What it does not do: follow conditions or variables.
 //!
 //! Walks each function once, in order; facts live as long as the walk.
+
+mod interval;
 
 use crate::graph::Psg;
 use crate::id::{Id, NodeId};
@@ -126,8 +129,8 @@ fn at_most(psg: &Psg, node: NodeId) -> High {
 fn inside(psg: &Psg, sequence: NodeId, index: NodeId, ranges: &[Option<Range>]) -> bool {
     let (base, offset) = split(psg, index);
     let known_length = known_length(psg, sequence);
-    if let (Some(value), Some(length)) = (constant(psg, index), known_length) {
-        return (0..length).contains(&value);
+    if let Some(length) = known_length {
+        return interval::interval(psg, index, ranges).is_some_and(|(low, high)| low >= 0 && high < length);
     }
     let Some(range) = ranges[base.index()] else { return false };
     if range.low.checked_add(offset).is_none_or(|low| low < 0) {
@@ -135,8 +138,7 @@ fn inside(psg: &Psg, sequence: NodeId, index: NodeId, ranges: &[Option<Range>]) 
     }
     match range.high {
         High::Length { sequence: other, minus } => same(psg, sequence, other) && offset < minus,
-        High::Const(high) => known_length.is_some_and(|length| high.saturating_add(offset) < length),
-        High::Unknown => false,
+        High::Const(_) | High::Unknown => false,
     }
 }
 
@@ -145,6 +147,7 @@ fn known_length(psg: &Psg, sequence: NodeId) -> Option<i64> {
     let n = &psg.nodes[sequence];
     match n.op {
         Op::ArrayLit => Some(n.operands.len() as i64),
+        Op::WorkgroupArray(len) | Op::ItemArray(len) => Some(i64::from(len)),
         Op::ArrayNew => constant(psg, n.operands[0]).filter(|&len| len >= 0),
         _ => None,
     }

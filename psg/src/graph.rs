@@ -86,6 +86,10 @@ pub struct Kernel {
     /// Nothing where the code is in a prebuilt file.
     pub func: Option<FuncId>,
     pub params: Vec<KernelParam>,
+    /// Its form for one thread, where work-items of a workgroup meet at barriers; see `kernel::workgroups`.
+    pub host: Option<FuncId>,
+    /// Work-items of a workgroup in x (the innermost loop), y and z, where the source says it.
+    pub workgroup: Option<[u32; 3]>,
     /// The prebuilt file.
     pub object: Option<Ustr>,
     pub span: Span,

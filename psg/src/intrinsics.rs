@@ -4,7 +4,7 @@
 //! what it does besides giving a value ([`Effect`]). A name that is in no table is a runtime function with effects
 //! (`clef_...` natively); stages that do not know it say so.
 
-use crate::node::{AtomicOp, UnOp};
+use crate::node::{AtomicOp, GroupOp, GroupScope, UnOp};
 
 /// What an operation may do besides giving its value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +44,9 @@ pub enum Form {
     Barrier,
     /// The operand is a constant.
     WorkgroupArray,
+    /// The operand is a constant.
+    ItemArray,
+    Group(GroupScope, GroupOp),
     Atomic(AtomicOp),
     Unary(UnOp),
     /// The operand, its type changed to the result's: bits stay.
@@ -92,12 +95,24 @@ pub const FORMS: &[(&str, Form)] = &[
     ("hsa.allocate64", Form::AllocUnified),
     ("hsa.fence", Form::Marker),
     ("kernel.barrier", Form::Barrier),
+    ("kernel.item", Form::ItemArray),
     ("kernel.workgroup", Form::WorkgroupArray),
     ("nativeptr.of_nativeint", Form::Convert),
     ("nativeptr.to_nativeint", Form::Convert),
     ("number.of_int", Form::Convert),
     ("string.get", Form::ArrayGet { checked: true }),
     ("string.length", Form::Length),
+    ("subgroup.lane", Form::Group(GroupScope::Subgroup, GroupOp::Lane)),
+    ("subgroup.max", Form::Group(GroupScope::Subgroup, GroupOp::Max)),
+    ("subgroup.min", Form::Group(GroupScope::Subgroup, GroupOp::Min)),
+    ("subgroup.scan", Form::Group(GroupScope::Subgroup, GroupOp::Scan)),
+    ("subgroup.shuffle", Form::Group(GroupScope::Subgroup, GroupOp::Shuffle)),
+    ("subgroup.size", Form::Group(GroupScope::Subgroup, GroupOp::Size)),
+    ("subgroup.sum", Form::Group(GroupScope::Subgroup, GroupOp::Add)),
+    ("workgroup.max", Form::Group(GroupScope::Workgroup, GroupOp::Max)),
+    ("workgroup.min", Form::Group(GroupScope::Workgroup, GroupOp::Min)),
+    ("workgroup.scan", Form::Group(GroupScope::Workgroup, GroupOp::Scan)),
+    ("workgroup.sum", Form::Group(GroupScope::Workgroup, GroupOp::Add)),
 ];
 
 /// Runtime functions that do nothing but compute or read. Sorted.

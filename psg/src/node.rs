@@ -137,6 +137,14 @@ pub enum Op {
     Barrier,
     /// An array of the workgroup's own (constant length).
     WorkgroupArray(u32),
+    /// An array of the work-item's own (constant length).
+    ItemArray(u32),
+    /// What the work-items of a group compute together from o0 of each; all of them get here. Of one subgroup or, with
+    /// the effect of a barrier, of the workgroup.
+    Group {
+        scope: GroupScope,
+        op: GroupOp,
+    },
     /// Atomic read-modify-write of element o1 of buffer o0 with o2; the old value.
     Atomic(AtomicOp),
 
@@ -229,6 +237,30 @@ pub enum FailKind {
     Match,
     /// A step of zero.
     ZeroStep,
+}
+
+/// Who works together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum GroupScope {
+    /// Work-items that a device runs in step; one work-item on the host.
+    Subgroup,
+    Workgroup,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum GroupOp {
+    /// The sum of all, for all.
+    Add,
+    Min,
+    Max,
+    /// The sum of those up to this one and with it.
+    Scan,
+    /// o0 of the work-item whose number in the group is o1. Subgroups only.
+    Shuffle,
+    /// How many work-items the group has. Subgroups only.
+    Size,
+    /// This work-item's number in the group. Subgroups only.
+    Lane,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

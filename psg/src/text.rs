@@ -305,6 +305,8 @@ fn op_text(psg: &Psg, op: &Op) -> String {
         Op::Marker => "marker".into(),
         Op::Barrier => "barrier".into(),
         Op::WorkgroupArray(n) => format!("workgroup-array {n}"),
+        Op::ItemArray(n) => format!("item-array {n}"),
+        Op::Group { scope, op } => format!("{scope:?}-{op:?}").to_lowercase(),
         Op::Atomic(op) => format!("atomic-{}", format!("{op:?}").to_lowercase()),
         Op::Dup => "dup".into(),
         Op::Drop => "drop".into(),

@@ -92,7 +92,7 @@ fn run(path: &Path) -> Result<(), String> {
         return Err(errors);
     }
     let infos = files.iter().map(|f| FileInfo { name: f.name.clone(), lines: f.lines.clone() }).collect();
-    let (psg, diagnostics) = build::build(&typed, infos);
+    let (psg, diagnostics) = build::build(&typed, infos, build::Options::default());
     let errors = shown(&files, &diagnostics);
     if !errors.is_empty() {
         return Err(errors);

@@ -15,6 +15,10 @@ use std::process::Command;
 const SEEDS: u64 = 3;
 const MUTANT_SEEDS: u64 = 24;
 
+/// Litmus lines with a part that the host reads and a partial write did not touch: a missing scope moves no byte that
+/// anybody looks at. The plan is by whole buffers, so it has the scope; only the record shows that it is not there.
+const UNSEEN: [&str; 3] = ["waw_partial_npu_gpu", "partial_twice_same_queue", "partial_three_queues"];
+
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for path in files(&root().join("tests/run"), "clef") {
@@ -25,7 +29,9 @@ pub fn trials() -> Vec<Trial> {
         }
     }
     for (name, line) in litmus::lines() {
-        trials.push(trial(format!("hsa/litmus/{name}"), move || litmus_line(&line)));
+        trials.push(trial(format!("hsa/litmus/{name}"), move || {
+            litmus_line(&line, UNSEEN.contains(&name.as_str()))
+        }));
     }
     trials.push(trial("hsa/conformance", conformance));
     trials.push(trial("hsa/agents_are_listed", listing));
@@ -71,7 +77,7 @@ fn same_as_host(path: &Path) -> Result<(), String> {
 }
 
 /// The program, the same result on incoherent memory, and a wrong one of every mutant of its plan.
-fn litmus_line(line: &str) -> Result<(), String> {
+fn litmus_line(line: &str, unseen: bool) -> Result<(), String> {
     let text = line.split('|').nth(1).unwrap_or_default().trim();
     let folder = Scratch::new();
     let file = folder.file("Litmus.clef", litmus::expand(text)?);
@@ -92,16 +98,20 @@ fn litmus_line(line: &str) -> Result<(), String> {
         }
         Ok(true)
     };
-    mutants(&folder, &file, &run_one)
+    mutants(&folder, &file, &[], unseen, &run_one)
 }
 
 /// Every mutant of a program's plan must fail with some seed. `right`: whether one run of a program is right.
 fn mutants(
     folder: &Scratch,
     source: &Path,
+    args: &[String],
+    unseen: bool,
     right: &dyn Fn(&Path, u64) -> Result<bool, String>,
 ) -> Result<(), String> {
     let audit = run(Command::new(clefc()).args(["audit", "--cost", "hsa-gfx1151"]).arg(source), "")?;
+    let original = &folder.0.join("original");
+    build(source, original, &[])?;
     for (number, mutant) in audit.stdout.lines().filter(|l| l.starts_with('[')).enumerate() {
         let program = folder.0.join(format!("mutant{number}"));
         build(source, &program, &["--mutant", &number.to_string()])?;
@@ -111,6 +121,11 @@ fn mutants(
                 caught = true;
                 break;
             }
+        }
+        // The library sees no reads of the host. Where one too early finds the right value by chance, what is left to
+        // see is that the wait is not there.
+        if !caught && (unseen || mutant.contains("host waits")) {
+            caught = told(folder, &program, args)? != told(folder, original, args)?;
         }
         if !caught {
             return Err(format!("not caught by {MUTANT_SEEDS} seeds: {mutant}"));
@@ -138,7 +153,7 @@ fn example() -> Result<(), String> {
             return Err(format!("seed {seed}: another result than on the host"));
         }
     }
-    mutants(&inputs.folder, &source, &right)
+    mutants(&inputs.folder, &source, &files, false, &right)
 }
 
 /// A row of the handoff table: a program, and what the library must be told.
@@ -257,17 +272,18 @@ fn sequence(row: &Row) -> Result<(), String> {
     let file = folder.file("Litmus.clef", litmus::expand(row.program)?);
     let program = folder.0.join("program");
     build(&file, &program, &[])?;
-    let found = told(&folder, &program)?;
+    let found = told(&folder, &program, &[])?;
     same(row.program, &row.told.join("\n"), &found)
 }
 
 /// Packets, doorbells and waits, without the packets' bytes.
-fn told(folder: &Scratch, program: &Path) -> Result<String, String> {
+fn told(folder: &Scratch, program: &Path, args: &[String]) -> Result<String, String> {
     let log: PathBuf = folder.0.join("log");
+    let _ = fs::remove_file(&log);
     // A seed with which nothing runs before it is waited for.
     let log_text = log.to_string_lossy().into_owned();
     let environment = [("CLEF_HSA_MOCK_LOG", log_text.as_str()), ("CLEF_HSA_MOCK_SEED", "0")];
-    let done = run(&mut on_mock(program, &environment), "")?;
+    let done = run(on_mock(program, &environment).args(args), "")?;
     if done.code != 0 {
         return Err(format!("exit code {}: {}", done.code, done.stderr));
     }

@@ -4,6 +4,7 @@
 //! because the SPIR-V dialect has no typed builders in our bindings and because it is what `emit mlir` shows anyway; the
 //! wall (`mlir/`) parses, verifies and serialises it.
 
+pub mod llvm;
 pub mod spirv;
 
 use crate::mlir::spirv::{Source, serialise};
@@ -35,7 +36,8 @@ pub fn forms(job: &Job) -> Result<Forms, String> {
     let psg = &job.psg;
     let mut modules: IdVec<KernelId, Vec<spirv::Module>> = IdVec::filled(psg.kernels.len(), Vec::new());
     if job.options.vulkan {
-        let mut needed: IdVec<KernelId, bool> = IdVec::filled(psg.kernels.len(), job.want == Want::Spirv);
+        let mut needed: IdVec<KernelId, bool> =
+            IdVec::filled(psg.kernels.len(), matches!(job.want, Want::Spirv | Want::Amdgcn | Want::Ptx));
         let mut dispatched: IdVec<KernelId, bool> = IdVec::filled(psg.kernels.len(), false);
         for (_, node) in psg.nodes.iter() {
             if let Op::Dispatch { kernel, agent: AgentKind::Gpu, .. } = node.op {

@@ -180,7 +180,8 @@ impl Lower<'_> {
             }
             Op::Marker => {}
             Op::Barrier => self.barrier(node),
-            Op::WorkgroupArray(n) => self.workgroup_array(node, *n),
+            Op::Group { scope, op } => self.group(node, *scope, *op),
+            Op::WorkgroupArray(n) | Op::ItemArray(n) => self.workgroup_array(node, *n),
             Op::Atomic(op) => self.atomic(node, *op),
             Op::Dup => self.dup(node),
             Op::Drop => self.drop_node(node),

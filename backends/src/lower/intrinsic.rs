@@ -89,7 +89,7 @@ impl Lower<'_> {
     }
 
     /// The value that stands for "nothing yet": empty text, an empty array, zero bits.
-    fn zeroed(&mut self, node: NodeId) {
+    pub(super) fn zeroed(&mut self, node: NodeId) {
         let id = self.psg.nodes[node].ty;
         let Some(ty) = self.types[id] else { return };
         let v = match self.layouts[id].repr {

@@ -12,7 +12,7 @@ use crate::mlir::ops::{Conv, FuncDef, ICmp, Linkage, NSW};
 use crate::mlir::{Block, Ty, Value};
 use clef_psg::graph::{Kernel, KernelParam};
 use clef_psg::id::{FuncId, KernelId, NodeId, RegionId};
-use clef_psg::node::{BinOp, Op};
+use clef_psg::node::{BinOp, GroupOp, GroupScope, Op};
 use clef_psg::plan::Mode;
 use clef_psg::ty::Type;
 use rustc_hash::FxHashSet;
@@ -40,7 +40,7 @@ impl Lower<'_> {
             let location = self.location_at(kernel.span);
             self.cx.set_location(location);
             let effects = self.effects_of(id);
-            if let Some(func) = kernel.func {
+            if let Some(func) = kernel.host.or(kernel.func) {
                 self.define_host_form(kernel, func);
             }
             self.cx.set_location(location);
@@ -522,14 +522,41 @@ impl Lower<'_> {
         self.cx.add(sign, one)
     }
 
-    // --- workgroups
+    // --- workgroups (host forms have no barriers: `clef_psg::kernel::workgroups`)
 
     pub(super) fn barrier(&mut self, node: NodeId) {
-        self.bug(format!("{node}: barriers have no host form yet"));
+        let message = self.string_constant("a kernel with barriers is called as a function; dispatch it");
+        self.panic("clef_panic_fail", &[message], node);
     }
 
-    pub(super) fn workgroup_array(&mut self, node: NodeId, _length: u32) {
-        self.bug(format!("{node}: workgroup arrays have no host form yet"));
+    /// A subgroup is one work-item here; what a workgroup does together is in the kernel's form for one thread.
+    pub(super) fn group(&mut self, node: NodeId, scope: GroupScope, op: GroupOp) {
+        if scope == GroupScope::Workgroup {
+            self.barrier(node);
+            return self.zeroed(node);
+        }
+        let value = match op {
+            GroupOp::Size => self.cx.const_i32(1),
+            GroupOp::Lane => self.cx.const_i32(0),
+            _ => self.get(self.psg.nodes[node].operands[0]),
+        };
+        self.set(node, value);
+    }
+
+    /// An array on the stack of the thread that runs the group, in the form of every array; never freed. Its elements
+    /// are whatever was there before.
+    pub(super) fn workgroup_array(&mut self, node: NodeId, length: u32) {
+        let t = self.cx.ty;
+        let element = self.element_of(self.psg.nodes[node].ty);
+        let machine = self.types[element].unwrap_or(t.i8);
+        let elements = self.cx.array_type(machine, length as usize);
+        let ty = self.cx.struct_type(&[t.i32, t.i32, t.i64, elements]);
+        let array = self.slot(ty);
+        let count = self.cx.const_i32(super::statics::STATIC_COUNT);
+        self.cx.store(count, array);
+        let n = self.cx.const_i64(length.into());
+        self.store_length(n, array);
+        self.set(node, array);
     }
 }
 

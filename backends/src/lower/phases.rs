@@ -5,10 +5,11 @@
 use super::Lower;
 use crate::gpu::Form;
 use crate::mlir::Value;
-use crate::mlir::ops::Linkage;
+use crate::mlir::ops::{ICmp, Linkage};
 use clef_psg::graph::Kernel;
 use clef_psg::id::{KernelId, NodeId};
 use clef_psg::kernel::facts::Phase;
+use clef_psg::kernel::workgroups;
 use clef_psg::node::Op;
 
 /// Bytes of an extent.
@@ -112,7 +113,14 @@ impl Lower<'_> {
             // Dimension 0 is the innermost loop.
             let index = phase.loops.len().checked_sub(dimension + 1);
             let extent = match index.and_then(|i| phase.loops.get(i)) {
-                Some(&parallel) => self.extent_of(parallel, &mut known),
+                Some(&parallel) => {
+                    let extent = self.extent_of(parallel, &mut known);
+                    if phase.body.is_some_and(|body| workgroups::cooperates(psg, body)) {
+                        let size = workgroups::size(kernel, phase.loops.len())[dimension];
+                        self.check_whole(parallel, extent, size);
+                    }
+                    extent
+                }
                 None => self.cx.const_i64(1),
             };
             let place = self.cx.offset(out, WORD * dimension as i64);
@@ -122,6 +130,18 @@ impl Lower<'_> {
         self.close_entry(start, &[]);
         self.in_kernel = false;
         self.kernel_buffers.clear();
+    }
+
+    /// Stops the program where an extent is not a multiple of the workgroup's.
+    fn check_whole(&mut self, parallel: NodeId, extent: Value, size: u32) {
+        let size = self.cx.const_i64(size.into());
+        let rest = self.cx.binary("llvm.srem", extent, size);
+        let zero = self.cx.const_i64(0);
+        let ok = self.cx.icmp(ICmp::Sle, rest, zero);
+        self.check(ok, |l| {
+            let message = l.string_constant(workgroups::NOT_WHOLE);
+            l.panic("clef_panic_fail", &[message], parallel);
+        });
     }
 
     fn extent_of(&mut self, parallel: NodeId, known: &mut Vec<NodeId>) -> Value {

@@ -14,6 +14,8 @@ use std::time::Instant;
 pub struct Target<'a> {
     pub triple: &'a str,
     pub cpu: &'a str,
+    /// As LLVM's tools take them: `+ptx80`.
+    pub features: &'a str,
     /// 0, 2 or 3.
     pub opt_level: u8,
 }
@@ -51,6 +53,8 @@ fn message(raw: *mut c_char) -> String {
 fn initialise(triple: &str) {
     static X86: Once = Once::new();
     static ARM: Once = Once::new();
+    static AMD: Once = Once::new();
+    static NVIDIA: Once = Once::new();
     // SAFETY: initialisation functions take nothing; each runs once.
     unsafe {
         if triple.starts_with("aarch64") {
@@ -59,6 +63,20 @@ fn initialise(triple: &str) {
                 ffi::LLVMInitializeAArch64Target();
                 ffi::LLVMInitializeAArch64TargetMC();
                 ffi::LLVMInitializeAArch64AsmPrinter();
+            });
+        } else if triple.starts_with("amdgcn") {
+            AMD.call_once(|| {
+                ffi::LLVMInitializeAMDGPUTargetInfo();
+                ffi::LLVMInitializeAMDGPUTarget();
+                ffi::LLVMInitializeAMDGPUTargetMC();
+                ffi::LLVMInitializeAMDGPUAsmPrinter();
+            });
+        } else if triple.starts_with("nvptx") {
+            NVIDIA.call_once(|| {
+                ffi::LLVMInitializeNVPTXTargetInfo();
+                ffi::LLVMInitializeNVPTXTarget();
+                ffi::LLVMInitializeNVPTXTargetMC();
+                ffi::LLVMInitializeNVPTXAsmPrinter();
             });
         } else {
             X86.call_once(|| {
@@ -77,6 +95,7 @@ impl Emitter {
         initialise(target.triple);
         let triple = CString::new(target.triple).map_err(|e| e.to_string())?;
         let cpu = CString::new(target.cpu).map_err(|e| e.to_string())?;
+        let features = CString::new(target.features).map_err(|e| e.to_string())?;
         let level = i32::from(target.opt_level.min(3));
         // SAFETY: strings are NUL-terminated and outlive the calls; out parameters are valid.
         let machine = unsafe {
@@ -86,7 +105,7 @@ impl Emitter {
                 return Err(format!("LLVM has no target for {}: {}", target.triple, message(error)));
             }
             // Relocation model 2: position independent. Code model 0: default.
-            ffi::LLVMCreateTargetMachine(found, triple.as_ptr(), cpu.as_ptr(), c"".as_ptr(), level, 2, 0)
+            ffi::LLVMCreateTargetMachine(found, triple.as_ptr(), cpu.as_ptr(), features.as_ptr(), level, 2, 0)
         };
         if machine.is_null() {
             return Err(format!("LLVM makes no target machine for {} {}", target.triple, target.cpu));
@@ -152,6 +171,36 @@ impl Emitter {
             return Ok(message(unsafe { LLVMPrintModuleToString(module) }).into_bytes());
         }
         self.generate(module.cast(), form)
+    }
+
+    /// Optimises a module given as LLVM IR and emits it in these forms, one after the other.
+    pub fn emit_text(&mut self, text: &str, forms: &[Form]) -> Result<Vec<Vec<u8>>, String> {
+        let start = Instant::now();
+        let mut module = null_mut();
+        let mut error = null_mut();
+        // SAFETY: the buffer is a copy that parsing takes; out parameters are valid.
+        let failed = unsafe {
+            let buffer = ffi::LLVMCreateMemoryBufferWithMemoryRangeCopy(
+                text.as_ptr().cast(),
+                text.len(),
+                c"kernels".as_ptr(),
+            );
+            ffi::LLVMParseIRInContext(LLVMContextCreate().cast(), buffer, &mut module, &mut error)
+        };
+        self.time("parse", start);
+        if failed != 0 {
+            return Err(format!("LLVM IR of kernels does not parse: {}", message(error)));
+        }
+        self.optimise(module)?;
+        forms
+            .iter()
+            .map(|&form| {
+                // Code generation changes a module, so each form but the last one works on a copy.
+                // SAFETY: the module is alive.
+                let copy = unsafe { ffi::LLVMCloneModule(module) };
+                self.generate(copy, form)
+            })
+            .collect()
     }
 
     fn optimise(&mut self, module: ffi::Raw) -> Result<(), String> {

@@ -15,6 +15,21 @@ unsafe extern "C" {
     pub fn LLVMInitializeAArch64Target();
     pub fn LLVMInitializeAArch64TargetMC();
     pub fn LLVMInitializeAArch64AsmPrinter();
+    pub fn LLVMInitializeAMDGPUTargetInfo();
+    pub fn LLVMInitializeAMDGPUTarget();
+    pub fn LLVMInitializeAMDGPUTargetMC();
+    pub fn LLVMInitializeAMDGPUAsmPrinter();
+    pub fn LLVMInitializeNVPTXTargetInfo();
+    pub fn LLVMInitializeNVPTXTarget();
+    pub fn LLVMInitializeNVPTXTargetMC();
+    pub fn LLVMInitializeNVPTXAsmPrinter();
+    pub fn LLVMCloneModule(module: Raw) -> Raw;
+    pub fn LLVMParseIRInContext(context: Raw, buffer: Raw, out: *mut Raw, error: *mut *mut c_char) -> c_int;
+    pub fn LLVMCreateMemoryBufferWithMemoryRangeCopy(
+        data: *const c_char,
+        size: usize,
+        name: *const c_char,
+    ) -> Raw;
     pub fn LLVMGetTargetFromTriple(triple: *const c_char, out: *mut Raw, error: *mut *mut c_char) -> c_int;
     pub fn LLVMCreateTargetMachine(
         target: Raw,

@@ -56,6 +56,8 @@ fn scale(psg: &mut Psg, t: T, buffer: TypeId) {
         func: Some(func),
         params: vec![param("a", t.int, None), param("b", buffer, Some(t.int))],
         object: None,
+        host: None,
+        workgroup: None,
         span: on_line(1),
     });
 }

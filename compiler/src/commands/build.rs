@@ -1,6 +1,6 @@
 //! `clefc build`: from source to an executable; also what `run` and the code stages of `emit` share.
 
-use super::{Program, analysed, bug, fence_options, project_table, show_timings, table};
+use super::{Program, analysed_with, bug, fence_options, project_table, show_timings, table};
 use crate::backend::{self, Failure};
 use crate::cli::{BuildArgs, CodeOptions, Input};
 use crate::link;
@@ -59,13 +59,13 @@ pub fn code_for(
     code: CodeOptions,
     request: Request,
 ) -> Result<(Answer, Timings), u8> {
-    let mut program = analysed(input, project)?;
+    let opt_level = code.opt_level.unwrap_or(if code.release { 3 } else { 2 });
+    let mut program = analysed_with(input, project, stages::versions(opt_level))?;
     let mut timings = std::mem::take(&mut program.checked.timings);
     let routes = plans(input, project, code, &program, &mut timings)?;
     let Program { checked, mut analysed } = program;
     timings.measure("counts", || rc::insert(&mut analysed.psg));
     stages::verified(&analysed.psg, "counts").map_err(bug)?;
-    let opt_level = code.opt_level.unwrap_or(if code.release { 3 } else { 2 });
     let job = Job {
         psg: analysed.psg,
         kernels: analysed.kernels,
@@ -74,11 +74,13 @@ pub fn code_for(
             opt_level,
             cpu: "x86-64-v3".to_owned(),
             triple: "x86_64-unknown-linux-gnu".to_owned(),
-            vulkan: project.gpu == Gpu::Vulkan || request.want == Want::Spirv,
+            vulkan: project.gpu == Gpu::Vulkan
+                || matches!(request.want, Want::Spirv | Want::Amdgcn | Want::Ptx),
             adversarial: request.adversarial,
             debug_info: !code.release,
             dump_after: request.dump_after,
             time_passes: code.time_passes,
+            libraries: link::libraries::at_run_time(&project.link, &project.folder),
         },
         want: request.want,
     };
@@ -87,7 +89,7 @@ pub fn code_for(
         Failure::Bug(text) => bug(text),
     })?;
     if !answer.refused.is_empty() {
-        let refused: Vec<Diagnostic> = answer.refused.iter().map(refusal).collect();
+        let refused: Vec<Diagnostic> = answer.refused.iter().map(|r| refusal(r, request.want)).collect();
         render::show(&checked.session, &render::in_order(refused), input.message_format);
         return Err(crate::output::ERRORS);
     }
@@ -95,7 +97,13 @@ pub fn code_for(
     Ok((answer, timings))
 }
 
-fn refusal(refused: &Refused) -> Diagnostic {
+fn refusal(refused: &Refused, want: Want) -> Diagnostic {
+    if want == Want::Aie {
+        let text = format!("this dispatch of `{}` has no form for the NPU's array", refused.kernel);
+        return Diagnostic::error(codes::NO_NPU_FORM, refused.span, text)
+            .here(&refused.why)
+            .help("the host plays the NPU for it all the same; only `clefc emit aie` needs the form");
+    }
     let text = format!("the kernel `{}` cannot run on the GPU through Vulkan", refused.kernel);
     Diagnostic::error(codes::NO_GPU_FORM, refused.span, text)
         .here(&refused.why)

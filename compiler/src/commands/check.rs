@@ -14,7 +14,7 @@ pub fn run(args: &CheckArgs) -> u8 {
     let mut checked = stages::check(&project);
     let mut found = checked.diagnostics.clone();
     if !checked.has_errors() {
-        let analysed = match stages::analyse(&mut checked) {
+        let analysed = match stages::analyse(&mut checked, stages::versions(0)) {
             Ok(analysed) => analysed,
             Err(error) => return bug(error),
         };

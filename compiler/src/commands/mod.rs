@@ -74,11 +74,20 @@ pub struct Program {
 
 /// Checks and analyses; shows what was found. An exit code where the command cannot go on.
 pub fn analysed(input: &Input, project: &Project) -> Result<Program, u8> {
+    analysed_with(input, project, stages::versions(2))
+}
+
+/// The same with a choice of how often functions are copied for the functions passed to them.
+pub fn analysed_with(
+    input: &Input,
+    project: &Project,
+    options: clef_psg::build::Options,
+) -> Result<Program, u8> {
     let mut checked = stages::check(project);
     if checked.has_errors() {
         return Err(failed(&checked, &checked.diagnostics, input));
     }
-    let analysed = stages::analyse(&mut checked).map_err(bug)?;
+    let analysed = stages::analyse(&mut checked, options).map_err(bug)?;
     if analysed.diagnostics.iter().any(Diagnostic::is_error) {
         let all = checked.diagnostics.iter().chain(&analysed.diagnostics).cloned().collect();
         return Err(failed(&checked, &render::in_order(all), input));

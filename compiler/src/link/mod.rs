@@ -1,6 +1,9 @@
 //! Linking an object with the runtime by driving `cc` (or `clang`), with `lld` where it is installed.
 
+mod device;
 pub mod libraries;
+
+pub use device::code_object;
 
 use crate::backend::find_program;
 use crate::output::{Pending, reason};

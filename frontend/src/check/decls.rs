@@ -139,7 +139,32 @@ impl<'a> Checker<'a> {
             return None;
         };
         let span = a.args.first().map_or(a.span, |x| x.value.span);
-        Some(KernelAttr { name, span, object: self.attribute_named(attributes, "Kernel", "Object") })
+        let object = self.attribute_named(attributes, "Kernel", "Object");
+        Some(KernelAttr { name, span, object, workgroup: self.workgroup_attribute(attributes) })
+    }
+
+    /// `[<WorkgroupSize(x, y, z)>]`, y and z optional.
+    fn workgroup_attribute(&mut self, attributes: &[Attribute]) -> Option<[u32; 3]> {
+        let a = self.attribute(attributes, "WorkgroupSize")?;
+        let mut size = [1_u32; 3];
+        let fits = (1..=3).contains(&a.args.len())
+            && a.args.iter().zip(&mut size).all(|(arg, place)| match count_of(&arg.value) {
+                Some(n @ 1..=1024) if arg.name.is_none() => {
+                    *place = n;
+                    true
+                }
+                _ => false,
+            })
+            && size.iter().product::<u32>() <= 1024;
+        if fits {
+            return Some(size);
+        }
+        let text = "`WorkgroupSize` needs one to three whole numbers whose product is at most 1024";
+        self.diags.push(
+            Diagnostic::error(codes::BAD_KERNEL, a.span, text)
+                .help("write `[<WorkgroupSize(256)>]`; the first number is for the innermost loop"),
+        );
+        None
     }
 
     pub(crate) fn add_kernel(&mut self, def: DefId, kernel: KernelAttr) {
@@ -743,6 +768,14 @@ impl Def {
 
 fn attributes_of<'b>(decl: &'b ast::Decl, b: &'b Binding) -> &'b [Attribute] {
     if b.attributes.is_empty() { &decl.attributes } else { &b.attributes }
+}
+
+fn count_of(e: &ast::Expr) -> Option<u32> {
+    match &e.kind {
+        E::Lit(Lit::Int { value, negative: false, .. }) => u32::try_from(*value).ok(),
+        E::Paren(e) => count_of(e),
+        _ => None,
+    }
 }
 
 fn text_of(e: &ast::Expr) -> Option<Ustr> {

@@ -145,7 +145,7 @@ impl<'a> Checker<'a> {
         span: Span,
         want: Want,
     ) -> ExprId {
-        let Some(&kernel) = self.kernels.get(&name.name) else {
+        let Some(kernel) = self.kernel_named(name.name) else {
             self.unknown_kernel(name);
             for (_, value) in fields {
                 self.branch(value, Want::ANY);

@@ -101,6 +101,10 @@ impl<'a> Checker<'a> {
     fn register_binding(&mut self, decl: &'a ast::Decl, b: &'a Binding) {
         let attributes = if b.attributes.is_empty() { &decl.attributes } else { &b.attributes };
         let lib = self.add_lib(LibSource::Binding(b), attributes, decl.doc.as_ref());
+        if let (Some(name), Value::Lib(number)) = (self.attribute_text(attributes, "Kernel", 0), &lib) {
+            let number = *number;
+            self.lib_kernels.insert(name, number);
+        }
         match &b.head {
             BindingHead::Name { name, .. } => {
                 self.module_mut().values.insert(name.name, lib);
@@ -159,6 +163,24 @@ impl<'a> Checker<'a> {
         self.libs[lib as usize].def = def;
         self.leave_lib(state);
         def
+    }
+
+    /// The kernel of a name: the program's own, else the library's.
+    pub(crate) fn kernel_named(&mut self, name: Ustr) -> Option<DefId> {
+        if let Some(&def) = self.kernels.get(&name) {
+            return Some(def);
+        }
+        let lib = *self.lib_kernels.get(&name)?;
+        let def = self.force_lib(lib)?;
+        // A dispatch needs the parameters' names, which only the body's check gives.
+        self.lib_work.retain(|work| work.0 != lib);
+        let entry = self.libs[lib as usize].clone();
+        let state = self.enter_lib(&entry);
+        self.check_lib_body(lib, def);
+        self.leave_lib(state);
+        let kernel = self.kernel_attribute(entry.attributes)?;
+        self.add_kernel(def, kernel);
+        Some(def)
     }
 
     fn enter_lib(&mut self, entry: &LibFn<'a>) -> LibState {

@@ -223,6 +223,8 @@ pub(crate) struct Checker<'a> {
     /// Path prefix of the module being filled.
     pub module: ModuleId,
     pub in_library: bool,
+    /// Kernels of the library by name: they are looked at when a dispatch names them.
+    pub(crate) lib_kernels: FxHashMap<Ustr, u32>,
     /// A module could not be opened: names without a near one may come from it.
     pub lost_module: bool,
     pub scope_cache: Option<Rc<[ModuleId]>>,
@@ -256,6 +258,7 @@ impl<'a> Checker<'a> {
             cx: Cx::default(),
             module: ModuleId(0),
             in_library: false,
+            lib_kernels: FxHashMap::default(),
             lost_module: false,
             scope_cache: None,
         }

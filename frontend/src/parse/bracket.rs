@@ -6,7 +6,7 @@ use crate::ast::{Collection, Expr, ExprKind, Ident, Lit};
 use crate::lex::Kind;
 use ustr::Ustr;
 
-impl Parser<'_> {
+impl Parser<'_, '_, '_> {
     pub(super) fn parenthesised(&mut self) -> Expr {
         let start = self.token().span;
         if self.kind_at(0) == Kind::LParen {
@@ -109,7 +109,7 @@ impl Parser<'_> {
             if names {
                 return ExprKind::Record(p.fields(|p| p.path("of a field")));
             }
-            let base = p.binary(0);
+            let base = p.binary();
             if !p.continues(Kind::With) {
                 p.expected("`with` after the record to copy");
                 return ExprKind::With(Box::new(base), Vec::new());

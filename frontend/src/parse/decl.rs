@@ -1,18 +1,130 @@
 //! Declarations: the file's head, modules, bindings, externs, attributes. Types are in [`super::typedef`].
 
-use super::{Ctx, Parser};
+use super::grammar::{
+    Parser, Rule, ahead, anchored, by_hand, expected, ident, next, path, place, text, token, token_if,
+};
+use super::operators::binary;
+use super::pattern::{atomic_patterns, pattern};
+use super::state::Ctx;
+use super::state::State;
+use super::types::{type_expr, type_params};
 use crate::ast::{
     Attribute, AttributeArg, Binding, BindingHead, Decl, DeclKind, Expr, ExprKind, ExternDecl, ExternParam,
-    File, Ident, LetGroup, ModuleHeader, Pattern,
+    File, Ident, LetGroup, ModuleHeader, Pattern, TypeExpr,
 };
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::lex::Kind;
 use crate::span::Span;
+use chumsky::primitive::{choice, empty};
+use chumsky::{IterParser as _, Parser as _};
+use std::cell::Cell;
 use ustr::Ustr;
 
-impl Parser<'_> {
-    pub(super) fn file(&mut self) -> File {
+/// A whole file: the entry of the grammar.
+pub(super) fn file<'s>() -> impl Rule<'s, File> {
+    by_hand(|p| p.file())
+}
+
+// ---- attributes
+
+/// `A`, `B("x", Name = 1)`, `assembly: X`, and the signs that separate it from the next.
+fn attribute<'s>() -> impl Rule<'s, Attribute> {
+    // A target before `:` says nothing here.
+    let target = path("of an attribute")
+        .foldl(token(Kind::Colon).ignore_then(path("of an attribute")).repeated().at_most(1), |_, path| path);
+    let args = ahead(|s| s.cur() == Kind::LParen).ignore_then(by_hand(|p| p.attribute_args()));
+    let sign = token_if(|s| matches!(s.raw(), Kind::Semi | Kind::Comma));
+    ahead(|s| s.raw() == Kind::Ident)
+        .ignore_then(anchored())
+        .ignore_then(target.then(args.or_not()))
+        .map_with(|(path, args), at| Attribute { path, args: args.unwrap_or_default(), span: place(at) })
+        .then_ignore(sign.repeated())
+}
+
+fn attribute_arg<'s>() -> impl Rule<'s, AttributeArg> {
+    let name = ahead(|s| s.kind_at(0) == Kind::Ident && s.kind_at(1) == Kind::Eq)
+        .ignore_then(ident("of an argument"))
+        .then_ignore(next());
+    name.or_not().then(binary()).map(|(name, value)| AttributeArg { name, value })
+}
+
+// ---- heads of bindings
+
+/// Words between `let` and the name.
+#[derive(Clone, Copy, Default)]
+struct Words {
+    is_inline: bool,
+    is_mutable: bool,
+    is_private: bool,
+}
+
+/// Everything of a binding before its `=`.
+fn binding_head<'s>() -> impl Rule<'s, (Words, BindingHead, Option<TypeExpr>)> {
+    let word = token_if(|s| {
+        use Kind::{Inline, Internal, Mutable, Private, Public};
+        matches!(s.cur(), Inline | Mutable | Private | Internal | Public)
+    });
+    let words = empty().map(|()| Words::default()).foldl(word.repeated(), |words, token| Words {
+        is_inline: words.is_inline || token.kind == Kind::Inline,
+        is_mutable: words.is_mutable || token.kind == Kind::Mutable,
+        is_private: words.is_private || token.kind == Kind::Private,
+    });
+    let nothing = ahead(|s| matches!(s.cur(), Kind::End | Kind::Eq | Kind::Colon))
+        .ignore_then(expected("a name or pattern after `let`", |_| ()))
+        .ignore_then(by_hand(|p| p.missing_ident()))
+        .map(|name| BindingHead::Name { name, type_params: Vec::new(), params: Vec::new() });
+    let by_pattern = pattern(false, true).map(BindingHead::Pattern);
+    let head = choice((named_head(), active_pattern(), nothing, by_pattern));
+    let ret = token(Kind::Colon).ignore_then(type_expr()).or_not();
+    words.then(head).then(ret).map(|((words, head), ret)| (words, head, ret))
+}
+
+/// `f<'a> x y`, `(+) a b`, `x`.
+fn named_head<'s>() -> impl Rule<'s, BindingHead> {
+    let begins_pattern =
+        |kind| matches!(kind, Kind::Comma | Kind::Cons | Kind::As | Kind::Bar | Kind::Amp | Kind::Dot);
+    let name = ahead(move |s| s.cur() == Kind::Ident && !begins_pattern(s.kind_at(1))).ignore_then(ident(""));
+    name.or(operator_name())
+        .then(type_params())
+        .then(atomic_patterns())
+        .map(|((name, type_params), params)| BindingHead::Name { name, type_params, params })
+}
+
+/// `(+)`, `(*)`.
+fn operator_name<'s>() -> impl Rule<'s, Ident> {
+    let star = token(Kind::ParenStar).map(|t| Ident { name: Ustr::from("*"), span: t.span });
+    let other = token_if(State::operator_in_parens)
+        .ignore_then(next())
+        .then_ignore(next())
+        .map_with(|op, at| Ident { name: Ustr::from(text(at, op)), span: op.span });
+    star.or(other)
+}
+
+/// `(|Even|Odd|) n`, `(|Int|_|) text`.
+fn active_pattern<'s>() -> impl Rule<'s, BindingHead> {
+    let opens = token_if(|s| s.cur() == Kind::LParen && s.kind_at(1) == Kind::Bar);
+    let part = token_if(|s| matches!(s.cur(), Kind::Ident | Kind::Underscore | Kind::Bar));
+    let parts =
+        empty().map(|()| (Vec::new(), false)).foldl_with(part.repeated(), |(mut cases, open), part, at| {
+            if part.kind == Kind::Ident {
+                let name = Ustr::from(text(at, part).trim_matches('`'));
+                cases.push(Ident { name, span: part.span });
+            }
+            (cases, open || part.kind == Kind::Underscore)
+        });
+    let closes =
+        token(Kind::RParen).ignored().or(expected("`|)` after the cases of an active pattern", |_| ()));
+    opens
+        .ignore_then(parts)
+        .then_ignore(closes)
+        .map_with(|(cases, partial), at| (cases, partial, place(at)))
+        .then(atomic_patterns())
+        .map(|((cases, partial, span), params)| BindingHead::ActivePattern { cases, partial, params, span })
+}
+
+impl Parser<'_, '_, '_> {
+    fn file(&mut self) -> File {
         let span = Span::new(self.file, 0, self.text.len());
         let header = self.header_of_file();
         let mut decls = Vec::new();
@@ -157,8 +269,9 @@ impl Parser<'_> {
                 DeclKind::Error
             }
             Kind::Member | Kind::Static | Kind::Override | Kind::Abstract => {
+                let span = self.token().span;
                 self.error(
-                    Diagnostic::error(codes::SYNTAX, self.token().span, "a member stands outside a type")
+                    Diagnostic::error(codes::SYNTAX, span, "a member stands outside a type")
                         .help("indent it under its `type`"),
                 );
                 DeclKind::Error
@@ -178,7 +291,7 @@ impl Parser<'_> {
     /// Skips a form that has been reported to the next line at its margin.
     pub(super) fn skip_rest_of_decl(&mut self) {
         self.bump();
-        while let Some(t) = self.tokens.get(self.pos) {
+        while let Some(t) = self.tokens.get(self.pos).map(Cell::get) {
             if t.first && t.col <= self.ctx.col {
                 break;
             }
@@ -198,11 +311,8 @@ impl Parser<'_> {
     }
 
     fn open_decl(&mut self) -> DeclKind {
-        self.bump();
-        if self.cur() == Kind::Type {
-            self.bump();
-        }
-        DeclKind::Open(self.path("after `open`"))
+        let open = next().ignore_then(token(Kind::Type).or_not()).ignore_then(path("after `open`"));
+        self.run(open).map_or(DeclKind::Error, DeclKind::Open)
     }
 
     fn module(&mut self) -> DeclKind {
@@ -241,23 +351,8 @@ impl Parser<'_> {
     pub(super) fn attributes(&mut self) -> Vec<Attribute> {
         let mut out = Vec::new();
         while self.raw() == Kind::LAttr && (self.cur() == Kind::LAttr || self.token().col == self.ctx.col) {
-            self.bracketed(|p| {
-                while p.raw() == Kind::Ident {
-                    let start = p.token().span;
-                    p.anchor = p.pos;
-                    let mut path = p.path("of an attribute");
-                    // `[<assembly: X>]` and the like: the target says nothing here.
-                    if p.cur() == Kind::Colon {
-                        p.bump();
-                        path = p.path("of an attribute");
-                    }
-                    let args = if p.cur() == Kind::LParen { p.attribute_args() } else { Vec::new() };
-                    out.push(Attribute { path, args, span: p.span_from(start) });
-                    while matches!(p.raw(), Kind::Semi | Kind::Comma) {
-                        p.bump();
-                    }
-                }
-            });
+            let list = self.bracketed(|p| p.run(attribute().repeated().collect::<Vec<_>>()));
+            out.extend(list.into_iter().flatten());
             self.anchor = self.pos;
         }
         out
@@ -267,14 +362,7 @@ impl Parser<'_> {
         self.bracketed(|p| {
             let mut out = Vec::new();
             while !p.recovering && !p.token().kind.is_closer() && p.kind_at(0) != Kind::End {
-                let name = if p.kind_at(0) == Kind::Ident && p.kind_at(1) == Kind::Eq {
-                    let name = p.ident("of an argument");
-                    p.bump();
-                    Some(name)
-                } else {
-                    None
-                };
-                out.push(AttributeArg { name, value: p.binary(0) });
+                out.extend(p.run(attribute_arg()));
                 if !p.eat(Kind::Comma) {
                     break;
                 }
@@ -290,7 +378,8 @@ impl Parser<'_> {
         let word = self.bump();
         let is_use = word.kind == Kind::Use;
         let is_rec = self.eat(Kind::Rec);
-        let mut bindings = Vec::new();
+        // Nearly always one; a vector that grows by itself starts with room for four, of 400 bytes each.
+        let mut bindings = Vec::with_capacity(1);
         let mut attributes = attributes;
         loop {
             bindings.push(self.binding(std::mem::take(&mut attributes), is_use));
@@ -305,32 +394,21 @@ impl Parser<'_> {
 
     fn binding(&mut self, attributes: Vec<Attribute>, is_use: bool) -> Binding {
         let start = self.prev_span();
-        let (mut is_inline, mut is_mutable, mut is_private) = (false, false, false);
-        loop {
-            match self.cur() {
-                Kind::Inline => is_inline = true,
-                Kind::Mutable => is_mutable = true,
-                Kind::Private => is_private = true,
-                Kind::Internal | Kind::Public => {}
-                _ => break,
-            }
-            self.bump();
-        }
-        let head = self.binding_head();
-        let ret = if self.eat(Kind::Colon) { Some(self.type_expr()) } else { None };
-        let after = match &head {
-            BindingHead::Name { name, params, .. } if params.is_empty() => {
-                format!("`=` after `{}`", name.name)
-            }
-            BindingHead::Name { name, .. } => format!("`=` after the parameters of `{}`", name.name),
-            _ => "`=` after the pattern".to_string(),
+        let (words, head, ret) = self.run(binding_head()).unwrap_or_else(|| {
+            let name = self.missing_ident();
+            (Words::default(), BindingHead::Name { name, type_params: Vec::new(), params: Vec::new() }, None)
+        });
+        let body = if self.eat(Kind::Eq) {
+            self.binding_body()
+        } else {
+            self.expected(&equals_after(&head));
+            self.error_expr()
         };
-        let body = if self.expect(Kind::Eq, &after) { self.binding_body() } else { self.error_expr() };
         Binding {
             attributes,
-            is_inline,
-            is_mutable,
-            is_private,
+            is_inline: words.is_inline,
+            is_mutable: words.is_mutable,
+            is_private: words.is_private,
             is_use,
             head,
             ret,
@@ -355,95 +433,13 @@ impl Parser<'_> {
         }
     }
 
-    /// `(+)`, `(|A|_|)` or nothing, at `(`.
+    /// `(+)` or nothing.
     pub(super) fn operator_name(&mut self) -> Option<Ident> {
-        let t = self.token();
-        if t.kind == Kind::ParenStar {
-            self.bump();
-            return Some(Ident { name: Ustr::from("*"), span: t.span });
-        }
-        let op = self.token_at(self.pos + 1);
-        let is_op = op.kind.is_infix() || op.kind == Kind::Op;
-        if t.kind != Kind::LParen || !is_op || self.kind_at(2) != Kind::RParen {
-            return None;
-        }
-        self.pos += 3;
-        Some(Ident { name: Ustr::from(self.slice(op.span)), span: op.span })
-    }
-
-    fn binding_head(&mut self) -> BindingHead {
-        let start = self.token().span;
-        match self.cur() {
-            Kind::LParen if self.kind_at(1) == Kind::Bar => return self.active_pattern(start),
-            Kind::LParen | Kind::ParenStar => {
-                if let Some(name) = self.operator_name() {
-                    return self.named_head(name);
-                }
-            }
-            Kind::Ident => {
-                let pattern = matches!(
-                    self.kind_at(1),
-                    Kind::Comma | Kind::Cons | Kind::As | Kind::Bar | Kind::Amp | Kind::Dot
-                );
-                if !pattern {
-                    let t = self.bump();
-                    let name = self.ident_of(t);
-                    return self.named_head(name);
-                }
-            }
-            Kind::End | Kind::Eq | Kind::Colon => {
-                self.expected("a name or pattern after `let`");
-                let name = self.missing_ident();
-                return BindingHead::Name { name, type_params: Vec::new(), params: Vec::new() };
-            }
-            _ => {}
-        }
-        BindingHead::Pattern(self.pattern())
-    }
-
-    fn named_head(&mut self, name: Ident) -> BindingHead {
-        let type_params = self.type_params();
-        BindingHead::Name { name, type_params, params: self.params() }
+        self.run(operator_name())
     }
 
     pub(super) fn params(&mut self) -> Vec<Pattern> {
-        let mut params = Vec::new();
-        while self.starts_pattern() {
-            params.push(self.atomic_pattern());
-        }
-        params
-    }
-
-    fn active_pattern(&mut self, start: Span) -> BindingHead {
-        self.bump();
-        self.bump();
-        let mut cases = Vec::new();
-        let mut partial = false;
-        loop {
-            match self.cur() {
-                Kind::Ident => {
-                    let t = self.bump();
-                    cases.push(self.ident_of(t));
-                }
-                Kind::Underscore => {
-                    self.bump();
-                    partial = true;
-                }
-                Kind::Bar => {
-                    self.bump();
-                }
-                Kind::RParen => {
-                    self.bump();
-                    break;
-                }
-                _ => {
-                    self.expected("`|)` after the cases of an active pattern");
-                    break;
-                }
-            }
-        }
-        let span = self.span_from(start);
-        BindingHead::ActivePattern { cases, partial, params: self.params(), span }
+        self.run(atomic_patterns()).unwrap_or_default()
     }
 
     // ---- externs
@@ -489,5 +485,14 @@ impl Parser<'_> {
         let ty = self.atomic_type();
         let name = if self.cur() == Kind::Ident { Some(self.ident("of a parameter")) } else { None };
         ExternParam { attributes, name, ty }
+    }
+}
+
+/// What stands between a binding's head and its body, for the message that it is missing.
+fn equals_after(head: &BindingHead) -> String {
+    match head {
+        BindingHead::Name { name, params, .. } if params.is_empty() => format!("`=` after `{}`", name.name),
+        BindingHead::Name { name, .. } => format!("`=` after the parameters of `{}`", name.name),
+        _ => "`=` after the pattern".to_string(),
     }
 }

@@ -15,51 +15,7 @@ pub(super) enum Stmt {
     LetBang(Pattern, Expr, Span),
 }
 
-/// Binding powers, weakest first; the doubled value leaves room for associativity.
-mod power {
-    pub const REF_ASSIGN: u8 = 2;
-    pub const OR: u8 = 6;
-    pub const AND: u8 = 8;
-    pub const CAST: u8 = 10;
-    pub const COMPARE: u8 = 12;
-    pub const BITS: u8 = 14;
-    pub const APPEND: u8 = 16;
-    pub const CONS: u8 = 18;
-    pub const TEST: u8 = 20;
-    pub const SUM: u8 = 22;
-    pub const PRODUCT: u8 = 24;
-    pub const POWER: u8 = 26;
-}
-
-/// Left and right binding power of an infix operator by F#'s rule of leading characters; `None` for prefix ones.
-pub(super) fn infix_power(text: &str) -> Option<(u8, u8)> {
-    let left = |p| Some((p, p + 1));
-    let right = |p| Some((p, p));
-    match text {
-        ":=" => return right(power::REF_ASSIGN),
-        "||" | "or" => return left(power::OR),
-        "&&" | "&" => return left(power::AND),
-        ":>" | ":?>" => return right(power::CAST),
-        ":?" => return left(power::TEST),
-        "::" => return right(power::CONS),
-        "&&&" | "|||" | "^^^" | "<<<" | ">>>" => return left(power::BITS),
-        "~~~" | "|" => return None,
-        _ => {}
-    }
-    let op = text.trim_start_matches('.');
-    match op.as_bytes().first()? {
-        b'!' if op.starts_with("!=") => left(power::COMPARE),
-        b'=' | b'<' | b'>' | b'|' | b'&' | b'$' => left(power::COMPARE),
-        b'^' | b'@' => right(power::APPEND),
-        b'+' | b'-' => left(power::SUM),
-        b'*' if op.starts_with("**") => right(power::POWER),
-        b'*' | b'/' | b'%' => left(power::PRODUCT),
-        b'?' => left(power::SUM),
-        _ => None,
-    }
-}
-
-impl Parser<'_> {
+impl Parser<'_, '_, '_> {
     pub(super) fn expr_at(&self, kind: ExprKind, start: Span) -> Expr {
         Expr { kind, span: self.span_from(start) }
     }
@@ -251,7 +207,7 @@ impl Parser<'_> {
                     let body = Box::new(self.fold_run(&mut run, rest.take(), span));
                     let span = span.to(body.span);
                     rest = Some(Expr {
-                        kind: ExprKind::LetBang { pattern, value: Box::new(value), body },
+                        kind: ExprKind::LetBang { pattern: Box::new(pattern), value: Box::new(value), body },
                         span,
                     });
                 }
@@ -305,7 +261,7 @@ impl Parser<'_> {
             Kind::Colon => {
                 self.bump();
                 let ty = self.type_expr();
-                e = self.expr_at(ExprKind::Typed(Box::new(e), ty), start);
+                e = self.expr_at(ExprKind::Typed(Box::new(e), Box::new(ty)), start);
             }
             _ => {}
         }
@@ -314,116 +270,13 @@ impl Parser<'_> {
 
     fn range(&mut self, from: Expr, start: Span) -> Expr {
         self.bump();
-        let mut to = self.binary(0);
+        let mut to = self.binary();
         let mut step = None;
         if self.eat(Kind::DotDot) {
             step = Some(Box::new(to));
-            to = self.binary(0);
+            to = self.binary();
         }
         self.expr_at(ExprKind::Range { from: Box::new(from), step, to: Box::new(to) }, start)
-    }
-
-    /// An expression or a tuple without parentheses.
-    pub(super) fn expr(&mut self) -> Expr {
-        let start = self.token().span;
-        let first = self.binary(0);
-        if self.cur() != Kind::Comma {
-            return first;
-        }
-        let mut items = vec![first];
-        while self.eat(Kind::Comma) {
-            self.continue_line();
-            items.push(self.binary(0));
-        }
-        self.expr_at(ExprKind::Tuple(items), start)
-    }
-
-    /// After an operator or comma at a line's end the operand may stand at the block's own column.
-    fn continue_line(&mut self) {
-        let t = self.token();
-        if t.first && t.col >= self.ctx.col {
-            self.anchor = self.pos;
-        }
-    }
-
-    /// Operators that bind at least as tightly as `min`.
-    pub(super) fn binary(&mut self, min: u8) -> Expr {
-        let start = self.token().span;
-        if !self.enter() {
-            self.leave();
-            return self.error_expr();
-        }
-        let mut left = self.unary();
-        let mut count = 0usize;
-        loop {
-            let kind = self.cur();
-            if !kind.is_infix() {
-                break;
-            }
-            let token = self.token();
-            let text = self.slice(token.span);
-            let Some((l, r)) = infix_power(text) else { break };
-            if l < min {
-                break;
-            }
-            count += 1;
-            if count > MAX_CHAIN {
-                let d = Diagnostic::error(
-                    codes::TOO_DEEP,
-                    token.span,
-                    format!("a chain of more than {MAX_CHAIN} operators"),
-                )
-                .help("split it into several bindings, or fold over a list");
-                self.error(d);
-                self.skip_declaration();
-                break;
-            }
-            self.bump();
-            let op = Ident { name: Ustr::from(text), span: token.span };
-            left = match kind {
-                Kind::Upcast | Kind::Downcast | Kind::TypeTest => self.cast(left, kind, token.span, start),
-                _ => {
-                    let right = self.operand(r, text);
-                    let span = self.span_from(start);
-                    Expr { kind: ExprKind::Infix(op, Box::new(left), Box::new(right)), span }
-                }
-            };
-            if self.recovering {
-                break;
-            }
-        }
-        self.leave();
-        left
-    }
-
-    fn operand(&mut self, power: u8, op: &str) -> Expr {
-        self.continue_line();
-        if !starts_expr(self.cur_operand()) && !self.prefix_here() {
-            self.expected(&format!("an expression after `{op}`"));
-            return self.error_expr();
-        }
-        self.binary(power)
-    }
-
-    /// Whether an operator stands here that begins an expression.
-    fn prefix_here(&self) -> bool {
-        self.cur_operand() != Kind::End && self.prefix_text(&self.token())
-    }
-
-    fn cast(&mut self, e: Expr, kind: Kind, op: Span, start: Span) -> Expr {
-        let ty = self.type_expr();
-        let name = if kind == Kind::TypeTest { "a type test" } else { "a cast between types of a hierarchy" };
-        self.unsupported(
-            codes::NO_HIERARCHY,
-            op,
-            &format!("{name} is outside the subset"),
-            "types have no subtypes here; use a union and `match` on its cases",
-        );
-        if kind == Kind::TypeTest {
-            let kind = ExprKind::Unsupported { form: Ustr::from(":?"), inner: Some(Box::new(e)) };
-            return self.expr_at(kind, start);
-        }
-        self.expr_at(ExprKind::Cast(Box::new(e), ty), start)
     }
 
     /// Prefix operators, forms that begin with a word, applications.
@@ -466,12 +319,12 @@ impl Parser<'_> {
     fn application(&mut self) -> Expr {
         let start = self.token().span;
         let head = self.postfix();
-        let mut args = Vec::new();
+        if !self.starts_arg() {
+            return head;
+        }
+        let mut args = Vec::with_capacity(1);
         while self.starts_arg() {
             args.push(if self.cur() == Kind::Minus { self.unary_arg() } else { self.postfix() });
-        }
-        if args.is_empty() {
-            return head;
         }
         self.expr_at(ExprKind::App(Box::new(head), args), start)
     }
@@ -494,7 +347,10 @@ impl Parser<'_> {
         match self.cur() {
             // `f -x` is an argument, `f - x` and `f-x` are differences.
             Kind::Minus => {
-                !self.token().glued && self.tokens.get(self.pos + 1).is_some_and(|t| t.glued && !t.first)
+                !self.token().glued && {
+                    let t = self.token_at(self.pos + 1);
+                    t.glued && !t.first
+                }
             }
             Kind::Op => {
                 let text = self.slice(self.token().span);
@@ -581,18 +437,18 @@ impl Parser<'_> {
             }
             Kind::DotDot => {
                 self.bump();
-                return IndexArg::Slice(None, Some(self.binary(0)));
+                return IndexArg::Slice(None, Some(self.binary()));
             }
             _ => {}
         }
-        let from = self.binary(0);
+        let from = self.binary();
         if !self.eat(Kind::DotDot) {
             return IndexArg::At(from);
         }
         if matches!(self.raw(), Kind::RBracket | Kind::Comma) {
             return IndexArg::Slice(Some(from), None);
         }
-        IndexArg::Slice(Some(from), Some(self.binary(0)))
+        IndexArg::Slice(Some(from), Some(self.binary()))
     }
 
     fn atom(&mut self) -> Expr {

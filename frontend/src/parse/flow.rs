@@ -1,13 +1,15 @@
 //! Expressions that begin with a word: `if`, `match`, loops, lambdas, computation words, and forms outside the subset.
 
-use super::{Ctx, Parser};
+use super::Parser;
+use super::state::Ctx;
 use crate::ast::{Arm, Expr, ExprKind, Ident, Pattern, PatternKind};
 use crate::codes;
 use crate::lex::Kind;
 use crate::span::Span;
+use std::cell::Cell;
 use ustr::Ustr;
 
-impl Parser<'_> {
+impl Parser<'_, '_, '_> {
     /// The form that the word at hand begins, if it begins one.
     pub(super) fn worded(&mut self, kind: Kind) -> Option<Expr> {
         if !(matches!(
@@ -244,7 +246,7 @@ impl Parser<'_> {
                 self.sync_to_line();
             }
             self.ctx = outer;
-            arms.push(Arm { pattern, guard, body, span: self.span_from(t.span) });
+            arms.push(Arm { pattern, guard: guard.map(Box::new), body, span: self.span_from(t.span) });
         }
         arms
     }
@@ -299,7 +301,7 @@ impl Parser<'_> {
         } else {
             Box::new(self.do_block("`for`"))
         };
-        self.expr_at(ExprKind::ForIn { pattern, source, body }, start)
+        self.expr_at(ExprKind::ForIn { pattern: Box::new(pattern), source, body }, start)
     }
 
     /// Atoms that are words or fit nothing.
@@ -348,7 +350,7 @@ impl Parser<'_> {
             "a quotation is outside the subset",
             "kernels need none: mark a function with `[<Kernel(\"name\")>]`",
         );
-        while let Some(t) = self.tokens.get(self.pos).copied() {
+        while let Some(t) = self.tokens.get(self.pos).map(Cell::get) {
             if t.first && t.col <= self.ctx.col {
                 break;
             }

@@ -1,14 +1,17 @@
 //! Values of literals: numbers with suffixes and units, characters, texts with escapes, interpolated texts.
 
 use super::Parser;
+use super::grammar::{self, by_hand};
+use super::state::State;
 use crate::ast::{Expr, ExprKind, FloatKind, IntKind, InterpPart, Lit, MeasureExpr};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::lex::{self, Kind};
+use crate::lex::{self, Kind, Token};
 use crate::span::Span;
+use std::cell::Cell;
 use ustr::Ustr;
 
-impl Parser<'_> {
+impl Parser<'_, '_, '_> {
     /// The literal at hand.
     pub(super) fn literal(&mut self) -> Lit {
         let t = self.bump();
@@ -94,7 +97,7 @@ impl Parser<'_> {
         if negative {
             value = if bits == 64 { value.wrapping_neg() } else { (1u64 << bits) - value };
         }
-        Lit::Int { value, negative, kind, measure: self.unit_of_literal() }
+        Lit::Int { value, negative, kind, measure: self.unit_of_literal().map(Box::new) }
     }
 
     fn sign_before(&self, span: Span) -> bool {
@@ -143,7 +146,7 @@ impl Parser<'_> {
         if value.is_infinite() {
             self.bad_literal(span, format!("`{text}` is too large"), "use `infinity` if that is meant");
         }
-        Lit::Float { value, kind, measure: self.unit_of_literal() }
+        Lit::Float { value, kind, measure: self.unit_of_literal().map(Box::new) }
     }
 
     /// `<bytes>` that touches a number.
@@ -324,29 +327,32 @@ impl Parser<'_> {
         let format = percent.or(format.map(Ustr::from));
         let (tokens, found) = lex::lex_part(self.file, self.text, start, start + length);
         self.diagnostics.extend(found);
-        let mut inner = Parser::new(
-            self.file,
-            &self.text[..start + length],
-            crate::layout::Layout { tokens, docs: Vec::new() },
-            Vec::new(),
-        );
-        inner.depth = self.depth + 1;
-        let expr = if inner.tokens.is_empty() {
-            let span = Span::new(self.file, start.saturating_sub(1), (end + 1).min(self.text.len()));
-            inner.diagnostics.push(
-                Diagnostic::error(codes::SYNTAX, span, "expected an expression between `{` and `}`")
+        let tokens: Vec<Cell<Token>> = tokens.into_iter().map(Cell::new).collect();
+        let mut state = State::new(self.file, &self.text[..start + length], &tokens, Vec::new());
+        state.depth = self.depth + 1;
+        let around = Span::new(self.file, start.saturating_sub(1), (end + 1).min(self.text.len()));
+        let (expr, state) = grammar::read(by_hand(move |p| p.inside_hole(around)), &tokens, state);
+        self.diagnostics.extend(state.map(State::finish).unwrap_or_default());
+        let expr = expr.unwrap_or(Expr { kind: ExprKind::Error, span: around });
+        InterpPart::Hole { expr, format }
+    }
+
+    /// All tokens of a hole as one expression; `around` has the braces.
+    fn inside_hole(&mut self, around: Span) -> Expr {
+        if self.tokens.is_empty() {
+            self.diagnostics.push(
+                Diagnostic::error(codes::SYNTAX, around, "expected an expression between `{` and `}`")
                     .help("write `{{` for a brace in the text"),
             );
-            inner.error_expr()
-        } else {
-            let e = inner.block_ctx(Self::lines).unwrap_or_else(|| inner.error_expr());
-            if inner.pos < inner.tokens.len() && !inner.recovering {
-                inner.unexpected();
-            }
-            e
-        };
-        self.diagnostics.extend(inner.finish());
-        InterpPart::Hole { expr, format }
+            return self.error_expr();
+        }
+        let e = self.block_ctx(Self::lines).unwrap_or_else(|| self.error_expr());
+        if self.pos < self.tokens.len() && !self.recovering {
+            self.unexpected();
+        }
+        // What is left has been reported; chumsky wants the end.
+        self.pos = self.tokens.len();
+        e
     }
 }
 

@@ -1,6 +1,8 @@
 //! Type definitions and their members.
 
-use super::{Ctx, Parser};
+use super::grammar::{Parser, Rule, ahead, ident, next, token};
+use super::state::Ctx;
+use super::types::postfix_type;
 use crate::ast::{
     Attribute, CaseDef, Decl, DeclKind, FieldDef, Ident, LetGroup, Member, Pattern, TypeDef, TypeDefKind,
     TypeExpr,
@@ -9,8 +11,18 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::lex::Kind;
 use crate::span::Span;
+use chumsky::{IterParser as _, Parser as _};
+use std::cell::Cell;
 
-impl Parser<'_> {
+/// `int * radius: float` after `of`.
+fn case_fields<'s>() -> impl Rule<'s, Vec<(Option<Ident>, TypeExpr)>> {
+    let name = ahead(|s| s.cur_operand() == Kind::Ident && s.kind_at(1) == Kind::Colon)
+        .ignore_then(ident("of a field"))
+        .then_ignore(next());
+    name.or_not().then(postfix_type()).separated_by(token(Kind::Star)).at_least(1).collect()
+}
+
+impl Parser<'_, '_, '_> {
     /// `type .. and ..`; the attributes go to the first definition.
     pub(super) fn types(&mut self, attributes: Vec<Attribute>, doc: Option<String>, start: Span) -> Decl {
         let mut defs = Vec::new();
@@ -145,7 +157,7 @@ impl Parser<'_> {
         };
         self.unsupported(code, t.span, &format!("`{form}` is outside the subset"), help);
         // Lines of the form may stand at its own column; the whole definition is skipped.
-        while let Some(t) = self.tokens.get(self.pos) {
+        while let Some(t) = self.tokens.get(self.pos).map(Cell::get) {
             if t.first && t.col < self.ctx.col {
                 break;
             }
@@ -211,7 +223,8 @@ impl Parser<'_> {
             if self.eat(Kind::Eq) {
                 values.push((name, self.unary()));
             } else {
-                let fields = if self.eat(Kind::Of) { self.case_fields() } else { Vec::new() };
+                let fields =
+                    if self.eat(Kind::Of) { self.run(case_fields()).unwrap_or_default() } else { Vec::new() };
                 cases.push(CaseDef { name, fields, doc });
             }
             if self.recovering {
@@ -234,23 +247,6 @@ impl Parser<'_> {
             );
         }
         TypeDefKind::Enum(values)
-    }
-
-    fn case_fields(&mut self) -> Vec<(Option<Ident>, TypeExpr)> {
-        let mut out = Vec::new();
-        loop {
-            let name = if self.cur_operand() == Kind::Ident && self.kind_at(1) == Kind::Colon {
-                let name = self.ident("of a field");
-                self.bump();
-                Some(name)
-            } else {
-                None
-            };
-            out.push((name, self.postfix_type()));
-            if !self.eat(Kind::Star) {
-                return out;
-            }
-        }
     }
 
     // ---- members

@@ -145,11 +145,15 @@ impl Builder<'_> {
     ) -> Val {
         let shape = self.shape(id);
         let mut spec = vec![None; args.len()];
+        let may_copy =
+            self.versions.get(&id).is_none_or(|&made| made < self.max_versions) && self.max_versions > 0;
         let mut operands = Vec::with_capacity(args.len() + leaves.len());
         let mut extra = Leaves::new();
         for (i, arg) in args.into_iter().enumerate() {
             match arg {
-                Val::Known(known, own) if !matches!(self.shape(known).kind, ShapeKind::Dynamic(_)) => {
+                Val::Known(known, own)
+                    if may_copy && !matches!(self.shape(known).kind, ShapeKind::Dynamic(_)) =>
+                {
                     let mut room = Leaves::new();
                     // Known functions nested too deeply come back as a closure.
                     match self.capture(Val::Known(known, own), &mut room) {
@@ -165,8 +169,13 @@ impl Builder<'_> {
         }
         operands.extend(extra);
         operands.extend(leaves);
-        let spec = if spec.iter().all(Option::is_none) { Box::default() } else { spec.into() };
+        let spec: Box<[_]> = if spec.iter().all(Option::is_none) { Box::default() } else { spec.into() };
+        let before = self.funcs.len();
+        let copied = !spec.is_empty();
         let func = self.func_of(FuncKey { shape: id, spec });
+        if copied && self.funcs.len() > before {
+            *self.versions.entry(id).or_insert(0) += 1;
+        }
         self.result_of(Op::Call { func, tail }, &operands, shape.ret, span)
     }
 

@@ -35,6 +35,7 @@ impl Builder<'_> {
             Form::Marker => Op::Marker,
             Form::Barrier => Op::Barrier,
             Form::Atomic(op) => Op::Atomic(op),
+            Form::Group(scope, op) => Op::Group { scope, op },
             Form::Unary(op) => Op::Unary(op),
             Form::Print { to_stderr } => Op::Print { to_stderr },
             Form::Fail => Op::Fail(FailKind::Message),
@@ -46,20 +47,24 @@ impl Builder<'_> {
                 None => Op::Intrinsic(name),
             },
             Form::SizeOf => return self.size_of(ctx, ret, span),
-            Form::WorkgroupArray => match operands.first().map(|n| &self.psg.nodes[*n].op) {
-                Some(Op::Const(Const::Int(n))) if *n > 0 && *n <= i64::from(u32::MAX) => {
-                    let op = Op::WorkgroupArray(*n as u32);
-                    return Val::Node(self.push(op, &[], ret, span));
+            which @ (Form::WorkgroupArray | Form::ItemArray) => {
+                match operands.first().map(|n| &self.psg.nodes[*n].op) {
+                    Some(Op::Const(Const::Int(n))) if *n > 0 && *n <= i64::from(u32::MAX) => {
+                        let len = *n as u32;
+                        let shared = which == Form::WorkgroupArray;
+                        let op = if shared { Op::WorkgroupArray(len) } else { Op::ItemArray(len) };
+                        return Val::Node(self.push(op, &[], ret, span));
+                    }
+                    _ => {
+                        self.error_here(
+                            span,
+                            "the size of a kernel's array is not a constant",
+                            "write a literal number of elements",
+                        );
+                        return Val::Unit;
+                    }
                 }
-                _ => {
-                    self.error_here(
-                        span,
-                        "the size of a workgroup array is not a constant",
-                        "write a literal number of elements",
-                    );
-                    return Val::Unit;
-                }
-            },
+            }
         };
         self.result_of(op, &operands, ret, span)
     }

@@ -305,8 +305,10 @@ impl<'p> Builder<'p> {
             }
         };
         let ty = cx.occs[result.0 as usize].ty;
+        // Only where one total case stands for the whole result are the types the same: no choice holds itself.
+        let is_whole = self.ty(tree[pat].ty) == ty;
         let (cases, some) = match self.psg.types.agg(ty) {
-            Some(agg) if agg.kind == crate::ty::AggKind::Union => {
+            Some(agg) if agg.kind == crate::ty::AggKind::Union && !is_whole => {
                 let some = agg.cases.iter().position(|c| c.name.as_str() == "Some").unwrap_or(0) as u32;
                 (agg.cases.len(), some)
             }

@@ -41,8 +41,9 @@ mod types;
 
 use crate::graph::{FileInfo, Psg};
 use crate::id::{ExternId, FuncId, GlobalId, KernelId, TypeId};
+use clef_frontend::deep;
 use clef_frontend::diagnostic::Diagnostic;
-use clef_frontend::typed::{DefId, Program};
+use clef_frontend::typed::{DefId, DefKind, Program};
 use func::Fx;
 use rustc_hash::FxHashMap;
 use shape::{FuncKey, ShapeId, Shapes};
@@ -52,25 +53,29 @@ use structural::Structural;
 use types::TypeCx;
 use ustr::Ustr;
 
-/// Stack of the thread that builds: the builder follows the nesting of the source. Only touched pages count.
-const STACK: usize = 512 << 20;
+/// How many copies construction may make.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The versions of one function for known functions passed to it. Calls beyond them pass a closure, so that a
+    /// program with a thousand lambdas does not carry `List.map` a thousand times. [`EVERY_VERSION`] for no limit.
+    pub versions: u32,
+}
+
+/// No limit: what a program with kernels or foreign functions needs. Neither can be given a closure, and the plan of
+/// fences sees through calls of known functions only.
+pub const EVERY_VERSION: u32 = u32::MAX;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { versions: EVERY_VERSION }
+    }
+}
 
 /// Builds the graph of a program without error diagnostics.
-pub fn build(program: &Program, files: Vec<FileInfo>) -> (Psg, Vec<Diagnostic>) {
-    std::thread::scope(|scope| {
-        let run = move || Builder::new(program, files).run();
-        match std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run) {
-            Ok(thread) => match thread.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            },
-            // The closure is gone with the failed thread; there is no memory to go on with either.
-            Err(error) => {
-                let code = clef_frontend::codes::BUILD_LIMIT;
-                let text = format!("the compiler could not start a thread: {error}");
-                (Psg::default(), vec![Diagnostic::without_place(code, text)])
-            }
-        }
+pub fn build(program: &Program, files: Vec<FileInfo>, options: Options) -> (Psg, Vec<Diagnostic>) {
+    deep::run(|| Builder::new(program, files, options).run()).unwrap_or_else(|error| {
+        let text = format!("the compiler could not start a thread: {error}");
+        (Psg::default(), vec![Diagnostic::without_place(clef_frontend::codes::BUILD_LIMIT, text)])
     })
 }
 
@@ -87,6 +92,9 @@ enum Work {
 pub(crate) struct Builder<'p> {
     prog: &'p Program,
     psg: Psg,
+    /// Versions that each function may have for known functions passed to it, and how many it has.
+    max_versions: u32,
+    versions: FxHashMap<ShapeId, u32>,
     diags: Vec<Diagnostic>,
     queue: VecDeque<Work>,
     types: TypeCx,
@@ -108,11 +116,15 @@ pub(crate) struct Builder<'p> {
 }
 
 impl<'p> Builder<'p> {
-    fn new(prog: &'p Program, files: Vec<FileInfo>) -> Self {
+    fn new(prog: &'p Program, files: Vec<FileInfo>, options: Options) -> Self {
+        let needs_all =
+            prog.defs.iter().any(|def| def.kernel.is_some() || matches!(def.kind, DefKind::Extern(_)));
         let mut psg = Psg { files, ..Psg::default() };
         let types = TypeCx::new(&mut psg, prog.types.types.len());
         Self {
             prog,
+            max_versions: if needs_all { EVERY_VERSION } else { options.versions },
+            versions: FxHashMap::default(),
             diags: Vec::new(),
             queue: VecDeque::new(),
             types,

@@ -184,6 +184,8 @@ impl<'p> Builder<'p> {
             name: attr.name,
             func,
             params,
+            host: None,
+            workgroup: attr.workgroup,
             object: attr.object,
             span: attr.span,
         });

@@ -53,14 +53,8 @@ pub fn check(psg: &Psg, kernels: &KernelFacts, plan: &FencePlan) -> Result<(), R
         }
     }
     let work = || check_skeleton(&extract::extract(psg, kernels, &agents), plan);
-    // A large stack, for deeply nested programs.
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(512 << 20).spawn_scoped(scope, work);
-        match thread.map(|t| t.join()) {
-            Ok(Ok(result)) => result,
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            Err(why) => Err(Rejection { handoff: None, reason: format!("no thread for the checker: {why}") }),
-        }
+    clef_frontend::deep::run(work).unwrap_or_else(|why| {
+        Err(Rejection { handoff: None, reason: format!("no thread for the checker: {why}") })
     })
 }
 

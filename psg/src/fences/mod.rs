@@ -40,25 +40,13 @@ pub struct FenceOptions {
 
 /// The plan of a program, and what is to be said about its buffers.
 pub fn analyse(psg: &Psg, kernels: &KernelFacts, options: &FenceOptions) -> (FencePlan, Vec<Diagnostic>) {
-    deep(|| {
+    let work = || {
         let skeleton = extract::extract(psg, kernels, &options.agents);
         let plan = plan(&skeleton, &options.table);
         let diagnostics = residency::check(psg, &skeleton);
         (plan, diagnostics)
-    })
-}
-
-/// Runs with a stack for deeply nested programs. Only touched pages count.
-fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    const STACK: usize = 512 << 20;
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
-        match thread.map(|t| t.join()) {
-            Ok(Ok(result)) => result,
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            Err(why) => panic!("no thread for the fence analysis: {why}"),
-        }
-    })
+    };
+    clef_frontend::deep::run(work).unwrap_or_else(|why| panic!("no thread for the fence analysis: {why}"))
 }
 
 /// The plan of a skeleton.

@@ -10,7 +10,7 @@ use super::{Console, Stop, ops};
 use crate::fold::int_shape;
 use crate::graph::Psg;
 use crate::id::{FuncId, Id, IdVec, NodeId, RegionId, TypeId};
-use crate::node::{AtomicOp, BinOp, Const, FailKind, ForKind, Op};
+use crate::node::{AtomicOp, BinOp, Const, FailKind, ForKind, GroupOp, GroupScope, Op};
 use crate::ty::Type;
 use clef_frontend::typed::FormatSpec;
 use clef_runtime::text::{self, Spec};
@@ -265,8 +265,23 @@ impl<'a> Machine<'a> {
                 return self.buffer(node, frame);
             }
             Op::Dispatch { kernel, .. } => return self.dispatch(node, *kernel, frame),
-            Op::Marker | Op::Barrier | Op::Drop | Op::Dup => Value::Unit,
-            Op::WorkgroupArray(len) => Value::array(vec![zero(psg, n.ty); *len as usize]),
+            Op::Barrier => {
+                return self.stop(node, "a kernel with barriers is called as a function; dispatch it");
+            }
+            // A subgroup is one work-item.
+            Op::Group { scope: GroupScope::Subgroup, op } => match op {
+                GroupOp::Size => Value::Int(1),
+                GroupOp::Lane => Value::Int(0),
+                _ => self.get(node, 0, frame),
+            },
+            Op::Group { .. } => {
+                return self
+                    .stop(node, "a kernel with workgroup operations is called as a function; dispatch it");
+            }
+            Op::Marker | Op::Drop | Op::Dup => Value::Unit,
+            Op::WorkgroupArray(len) | Op::ItemArray(len) => {
+                Value::array(vec![zero(psg, n.ty); *len as usize])
+            }
         })
     }
 
@@ -519,7 +534,7 @@ impl<'a> Machine<'a> {
     fn dispatch(&mut self, node: NodeId, kernel: crate::id::KernelId, frame: &Frame) -> Run<Value> {
         let psg = self.psg;
         let declared = &psg.kernels[kernel];
-        let Some(func) = declared.func else {
+        let Some(func) = declared.host.or(declared.func) else {
             return self.stop(
                 node,
                 format!("the kernel `{}` is in a prebuilt file; build the program to run it", declared.name),

@@ -1,11 +1,13 @@
 //! Kernels: what they do to their parameters and how they are launched.
 //!
-//! Two steps, in this order:
+//! Three steps, in this order:
 //!
 //! 1. [`inline`] gives every kernel a function of its own in which no call of a helper is left. The original function
 //!    stays as it is, for ordinary callers.
 //! 2. [`analyse`] infers effects and coverage per parameter, splits the body into launch phases, and reports what a
 //!    kernel may not do.
+//!
+//! 3. [`workgroups::workgroups`] gives kernels with barriers a form for one thread.
 //!
 //! Promises: a parameter that the kernel may read or write is never reported as untouched; `covers` is claimed only
 //! where every element is written whatever the scalars are. Buffers are told apart by parameter; the same buffer may
@@ -16,6 +18,7 @@ mod effects;
 pub mod facts;
 mod inline;
 mod shape;
+pub mod workgroups;
 
 use crate::graph::{Kernel, Psg};
 use crate::plan::Mode;
@@ -53,7 +56,7 @@ fn declared(kernel: &Kernel) -> KernelInfo {
         mode: p.element.map(|_| match p.declared {
             Some(ParamEffect::Reads) => Mode::Read,
             Some(ParamEffect::Writes) => Mode::Write,
-            Some(ParamEffect::ReadsWrites) | None => Mode::ReadWrite,
+            Some(ParamEffect::ReadsWrites | ParamEffect::Releases) | None => Mode::ReadWrite,
         }),
         covers: false,
     });

@@ -58,7 +58,7 @@ fn owning_functions(psg: &mut Psg) -> IdVec<FuncId, bool> {
     let mut fixed: BTreeSet<FuncId> = psg.roots.iter().copied().collect();
     fixed.extend(psg.entry);
     fixed.extend(psg.init);
-    fixed.extend(psg.kernels.iter().filter_map(|(_, k)| k.func));
+    fixed.extend(psg.kernels.iter().flat_map(|(_, k)| k.func.into_iter().chain(k.host)));
     let mut owning = IdVec::filled(psg.funcs.len(), false);
     for (_, node) in psg.nodes.iter_mut() {
         if let Op::Call { func, tail } = &mut node.op

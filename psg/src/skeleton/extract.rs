@@ -153,8 +153,10 @@ impl<'a> Run<'a> {
 
     // --- which functions matter
 
-    /// Functions that touch buffers, or values that may hold some, themselves or through calls.
+    /// Functions that touch buffers, or values that may hold some, themselves or through calls. None where the whole
+    /// program has nothing that could: closures alone, however many, need no run.
     fn find_relevant(&mut self) {
+        let mut touches = false;
         let mut callers: FxHashMap<FuncId, Vec<FuncId>> = FxHashMap::default();
         let mut open = Vec::new();
         for func in self.psg.funcs.ids() {
@@ -168,8 +170,11 @@ impl<'a> Run<'a> {
                 | Op::Dispatch { .. }
                 | Op::CallExtern(_)
                 | Op::AllocUnified
-                | Op::Marker
-                | Op::CallClosure { .. } => matters = true,
+                | Op::Marker => {
+                    touches = true;
+                    matters = true;
+                }
+                Op::CallClosure { .. } => matters = true,
                 Op::GlobalSet(_) | Op::VarSet | Op::ArraySet { .. } | Op::SetField(_) => {
                     matters |= psg.nodes[node].operands.iter().any(|o| self.carries(psg.nodes[*o].ty));
                 }
@@ -181,6 +186,9 @@ impl<'a> Run<'a> {
             if matters {
                 open.push(func);
             }
+        }
+        if !touches {
+            return;
         }
         while let Some(func) = open.pop() {
             if !self.relevant[func] {
@@ -500,6 +508,8 @@ impl<'a> Run<'a> {
             | Op::BufferLength
             | Op::Barrier
             | Op::WorkgroupArray(_)
+            | Op::ItemArray(_)
+            | Op::Group { .. }
             | Op::Drop => Val::Scalar,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Verifier;
 use crate::id::{NodeId, TypeId};
-use crate::node::{BinOp, Const, FailKind, ForKind, Op, UnOp};
+use crate::node::{BinOp, Const, FailKind, ForKind, GroupOp, Op, UnOp};
 use crate::ty::Type;
 use clef_frontend::ast::IntKind;
 
@@ -10,8 +10,11 @@ use clef_frontend::ast::IntKind;
 fn shape(op: &Op) -> (usize, usize, Option<usize>) {
     const MANY: usize = usize::MAX;
     let (least, most) = match op {
-        Op::Const(_) | Op::GlobalGet(_) | Op::Barrier | Op::WorkgroupArray(_) => (0, 0),
+        Op::Const(_) | Op::GlobalGet(_) | Op::Barrier | Op::WorkgroupArray(_) | Op::ItemArray(_) => (0, 0),
         Op::Param(_) | Op::RegionParam(_) => (0, 0),
+        Op::Group { op: GroupOp::Size | GroupOp::Lane, .. } => (0, 0),
+        Op::Group { op: GroupOp::Shuffle, .. } => (2, 2),
+        Op::Group { .. } => (1, 1),
         Op::Binary(_)
         | Op::ArrayNew
         | Op::ArrayGet { .. }
@@ -112,7 +115,14 @@ impl Verifier<'_> {
             }
             Op::Param(_) | Op::RegionParam(_) => self.error(Some(id), "a parameter stands in a region"),
             Op::While | Op::Fail(_) | Op::Intrinsic(_) | Op::AllocUnified | Op::Marker | Op::Barrier => {}
-            Op::WorkgroupArray(_) | Op::Dup | Op::Drop => {}
+            Op::WorkgroupArray(_) | Op::ItemArray(_) | Op::Dup | Op::Drop => {}
+            Op::Group { op: GroupOp::Size | GroupOp::Lane, .. } => {}
+            Op::Group { .. } => {
+                self.same(id, node.ty, ops[0], "result");
+                if !matches!(self.psg.types.get(ops[0]), Type::Int(_) | Type::Float(_)) {
+                    self.error(Some(id), "a group computes with what is not a number");
+                }
+            }
         }
     }
 

@@ -54,7 +54,7 @@ pub fn build_files(mut files: Vec<(String, String)>) -> Result<Psg, String> {
         .iter()
         .map(|(name, text)| FileInfo { name: name.clone(), lines: LineIndex::new(text) })
         .collect();
-    let (psg, found) = clef_psg::build::build(&program, infos);
+    let (psg, found) = clef_psg::build::build(&program, infos, clef_psg::build::Options::default());
     errors(&files, &found)?;
     clef_psg::verify::verify(&psg).map_err(|errors| {
         let list: Vec<String> = errors.iter().take(20).map(ToString::to_string).collect();

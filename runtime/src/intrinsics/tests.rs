@@ -99,6 +99,8 @@ const COMPILED: &[&str] = &[
     "hsa.",
     "kernel.",
     "nativeptr.",
+    "subgroup.",
+    "workgroup.",
     "number.",
     "console.write",
     "console.error",

@@ -4,6 +4,7 @@
 //! computed before the loop and at the end of its body, never in the header block, which must stay empty of structured
 //! operations.
 
+use super::own;
 use super::types::{self, Scalar};
 use super::writer::Value;
 use super::{Lowering, Refusal};
@@ -25,16 +26,16 @@ impl Lowering<'_> {
     }
 
     /// A function variable.
-    fn fresh_variable(&mut self, scalar: Scalar) -> String {
+    pub(super) fn fresh_variable(&mut self, scalar: Scalar) -> String {
         self.writer.needs.value(scalar);
         self.writer.op(&format!("spirv.Variable : !spirv.ptr<{}, Function>", scalar.text()))
     }
 
-    fn load_variable(&mut self, pointer: &str, scalar: Scalar) -> String {
+    pub(super) fn load_variable(&mut self, pointer: &str, scalar: Scalar) -> String {
         self.writer.op(&format!("spirv.Load \"Function\" {pointer} : {}", scalar.text()))
     }
 
-    fn store_variable(&mut self, pointer: &str, value: &str, scalar: Scalar) {
+    pub(super) fn store_variable(&mut self, pointer: &str, value: &str, scalar: Scalar) {
         self.writer.effect(&format!("spirv.Store \"Function\" {pointer}, {value} : {}", scalar.text()));
     }
 
@@ -134,18 +135,18 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn open_selection(&mut self, condition: &str) {
+    pub(super) fn open_selection(&mut self, condition: &str) {
         self.writer.raw("    spirv.mlir.selection {");
         self.writer.effect(&format!("spirv.BranchConditional {condition}, ^then, ^else"));
         self.writer.raw("    ^then:");
     }
 
-    fn middle_of_selection(&mut self) {
+    pub(super) fn middle_of_selection(&mut self) {
         self.writer.effect("spirv.Branch ^merge");
         self.writer.raw("    ^else:");
     }
 
-    fn close_selection(&mut self) {
+    pub(super) fn close_selection(&mut self) {
         self.writer.effect("spirv.Branch ^merge");
         self.writer.raw("    ^merge:");
         self.writer.effect("spirv.mlir.merge");
@@ -163,7 +164,7 @@ impl Lowering<'_> {
     }
 
     /// A loop that runs while `go` holds; `body` must store it anew.
-    fn loop_while(
+    pub(super) fn loop_while(
         &mut self,
         go: &str,
         body: impl FnOnce(&mut Self) -> Result<(), Refusal>,
@@ -206,13 +207,18 @@ impl Lowering<'_> {
         let (to, _) = self.scalar(operands[1])?;
         let ty = scalar.text();
         if kind == ForKind::By {
-            return Err(
-                self.refuse(node, "a loop with a step cannot run on a GPU yet; count by one and multiply")
-            );
+            return self.step_loop(node, (&from, &to), scalar);
+        }
+        if let Some(done) = self.unrolled(node) {
+            return done;
         }
         let Some(&counter_node) = self.psg.regions[region].params.first() else {
             return Err(self.refuse(node, "a loop without a counter"));
         };
+        let last = own::value(self.psg, operands[1], &self.fixed);
+        if kind == ForKind::Up && last.is_some_and(|last| last < i64::from(i32::MAX)) {
+            return self.plain_loop(node, (&from, &to), (counter_node, scalar));
+        }
         let (counter, go) = (self.fresh_variable(scalar), self.fresh_variable(Scalar::Bool));
         let enters = if kind == ForKind::Up { "SLessThanEqual" } else { "SGreaterThanEqual" };
         let enter = self.writer.op(&format!("spirv.{enters} {from}, {to} : {ty}"));
@@ -227,6 +233,90 @@ impl Lowering<'_> {
             let more = cx.writer.op(&format!("spirv.INotEqual {at}, {to} : {ty}"));
             let next = cx.writer.op(&format!("spirv.{step} {at}, {one} : {ty}"));
             cx.store_variable(&counter, &next, scalar);
+            cx.store_variable(&go, &more, Scalar::Bool);
+            Ok(())
+        })?;
+        self.writer.bind(node, Value::Unit);
+        Ok(())
+    }
+
+    /// A loop whose last index is known to have a successor: compared at its head, as devices' compilers like it best.
+    fn plain_loop(
+        &mut self,
+        node: NodeId,
+        (from, to): (&str, &str),
+        (counter_node, scalar): (NodeId, Scalar),
+    ) -> Result<(), Refusal> {
+        let region = self.psg.nodes[node].regions[0];
+        let ty = scalar.text();
+        let counter = self.fresh_variable(scalar);
+        self.store_variable(&counter, from, scalar);
+        let one = self.writer.number(1, scalar);
+        self.writer.raw("    spirv.mlir.loop {");
+        self.writer.effect("spirv.Branch ^header");
+        self.writer.raw("    ^header:");
+        let at = self.load_variable(&counter, scalar);
+        let go = self.writer.op(&format!("spirv.SLessThanEqual {at}, {to} : {ty}"));
+        self.writer.effect(&format!("spirv.BranchConditional {go}, ^body, ^merge"));
+        self.writer.raw("    ^body:");
+        self.writer.bind(counter_node, Value::Scalar(at.clone(), scalar));
+        self.region_nodes(region)?;
+        self.writer.effect("spirv.Branch ^continue");
+        self.writer.raw("    ^continue:");
+        let next = self.writer.op(&format!("spirv.IAdd {at}, {one} : {ty}"));
+        self.store_variable(&counter, &next, scalar);
+        self.writer.effect("spirv.Branch ^header");
+        self.writer.raw("    ^merge:");
+        self.writer.effect("spirv.mlir.merge");
+        self.writer.effect("}");
+        self.writer.bind(node, Value::Unit);
+        Ok(())
+    }
+
+    /// A loop with a step: the number of rounds is computed before it, so that the counter cannot wrap.
+    fn step_loop(&mut self, node: NodeId, (from, to): (&str, &str), scalar: Scalar) -> Result<(), Refusal> {
+        let n = &self.psg.nodes[node];
+        let region = n.regions[0];
+        let step_node = n.operands[2];
+        let Scalar::Int { signed: true, .. } = scalar else {
+            return Err(self.refuse(node, "a loop with a step counts signed integers on a GPU"));
+        };
+        let Some(&counter_node) = self.psg.regions[region].params.first() else {
+            return Err(self.refuse(node, "a loop without a counter"));
+        };
+        let (step, _) = self.scalar(step_node)?;
+        let ty = scalar.text();
+        let (zero, one) = (self.writer.number(0, scalar), self.writer.number(1, scalar));
+        let by_zero = self.writer.op(&format!("spirv.IEqual {step}, {zero} : {ty}"));
+        self.when(&by_zero, |cx| {
+            let none = cx.writer.constant("0 : i64");
+            cx.record(node, 3, &none.clone(), &none);
+        });
+        let up = self.writer.op(&format!("spirv.SGreaterThan {step}, {zero} : {ty}"));
+        let ahead = self.writer.op(&format!("spirv.ISub {to}, {from} : {ty}"));
+        let behind = self.writer.op(&format!("spirv.ISub {from}, {to} : {ty}"));
+        let distance = self.writer.op(&format!("spirv.Select {up}, {ahead}, {behind} : i1, {ty}"));
+        let down = self.writer.op(&format!("spirv.ISub {zero}, {step} : {ty}"));
+        let width = self.writer.op(&format!("spirv.Select {up}, {step}, {down} : i1, {ty}"));
+        let width = self.writer.op(&format!("spirv.Select {by_zero}, {one}, {width} : i1, {ty}"));
+        let last = self.writer.op(&format!("spirv.UDiv {distance}, {width} : {ty}"));
+        let below = self.writer.op(&format!("spirv.SLessThanEqual {from}, {to} : {ty}"));
+        let above = self.writer.op(&format!("spirv.SGreaterThanEqual {from}, {to} : {ty}"));
+        let enter = self.writer.op(&format!("spirv.Select {up}, {below}, {above} : i1, i1"));
+        let nonzero = self.writer.op(&format!("spirv.LogicalNot {by_zero} : i1"));
+        let enter = self.writer.op(&format!("spirv.LogicalAnd {enter}, {nonzero} : i1"));
+        let (round, go) = (self.fresh_variable(scalar), self.fresh_variable(Scalar::Bool));
+        self.store_variable(&round, &zero, scalar);
+        self.store_variable(&go, &enter, Scalar::Bool);
+        self.loop_while(&go, |cx| {
+            let at = cx.load_variable(&round, scalar);
+            let offset = cx.writer.op(&format!("spirv.IMul {at}, {step} : {ty}"));
+            let value = cx.writer.op(&format!("spirv.IAdd {from}, {offset} : {ty}"));
+            cx.writer.bind(counter_node, Value::Scalar(value, scalar));
+            cx.region_nodes(region)?;
+            let more = cx.writer.op(&format!("spirv.INotEqual {at}, {last} : {ty}"));
+            let next = cx.writer.op(&format!("spirv.IAdd {at}, {one} : {ty}"));
+            cx.store_variable(&round, &next, scalar);
             cx.store_variable(&go, &more, Scalar::Bool);
             Ok(())
         })?;
@@ -275,7 +365,7 @@ impl Lowering<'_> {
     }
 
     /// Binds a loop's counter: its lower bound plus the work-item's number.
-    fn work_item(&mut self, counter: NodeId, from: &str, scalar: Scalar, id: &str) {
+    pub(super) fn work_item(&mut self, counter: NodeId, from: &str, scalar: Scalar, id: &str) {
         let ty = scalar.text();
         let id = match scalar {
             Scalar::Int { bits: 32, .. } => id.to_owned(),
@@ -292,7 +382,8 @@ impl Lowering<'_> {
         psg.regions[region].nodes.iter().filter(|&&n| n != next).try_for_each(|&n| self.node(n))
     }
 
-    fn grid_stride(
+    /// Runs `body` for the indices from `id` to below `extent` in steps of the grid.
+    pub(super) fn grid_stride(
         &mut self,
         id: &str,
         extent: &str,
@@ -300,7 +391,7 @@ impl Lowering<'_> {
     ) -> Result<(), Refusal> {
         let index = Scalar::Int { bits: 32, signed: false };
         let groups = self.builtin("groups", 0);
-        let width = self.writer.number(i64::from(super::local_size(self.dimensions)[0]), index);
+        let width = self.writer.number(i64::from(self.local[0]), index);
         let stride = self.writer.op(&format!("spirv.IMul {groups}, {width} : i32"));
         let (counter, go) = (self.fresh_variable(index), self.fresh_variable(Scalar::Bool));
         let enter = self.writer.op(&format!("spirv.ULessThan {id}, {extent} : i32"));
@@ -309,6 +400,10 @@ impl Lowering<'_> {
         self.loop_while(&go, |cx| {
             let at = cx.load_variable(&counter, index);
             body(cx, &at)?;
+            if cx.cooperates {
+                // The next round writes the same arrays.
+                cx.barrier();
+            }
             let next = cx.writer.op(&format!("spirv.IAdd {at}, {stride} : i32"));
             let more = cx.writer.op(&format!("spirv.ULessThan {next}, {extent} : i32"));
             cx.store_variable(&counter, &next, index);
@@ -318,7 +413,7 @@ impl Lowering<'_> {
     }
 
     /// One component of a built-in vector.
-    fn builtin(&mut self, symbol: &str, component: u32) -> String {
+    pub(super) fn builtin(&mut self, symbol: &str, component: u32) -> String {
         let pointer = "!spirv.ptr<vector<3xi32>, Input>";
         let address = self.writer.op(&format!("spirv.mlir.addressof @{symbol} : {pointer}"));
         let all = self.writer.op(&format!("spirv.Load \"Input\" {address} : vector<3xi32>"));

@@ -7,14 +7,14 @@ use clef_psg::id::NodeId;
 use clef_psg::node::{AtomicOp, Op};
 
 /// A buffer operand: address, element count, element.
-struct Place {
-    base: String,
-    len: String,
-    element: Scalar,
+pub(super) struct Place {
+    pub base: String,
+    pub len: String,
+    pub element: Scalar,
 }
 
 impl Lowering<'_> {
-    fn buffer(&mut self, node: NodeId) -> Result<Place, Refusal> {
+    pub(super) fn buffer(&mut self, node: NodeId) -> Result<Place, Refusal> {
         let operand = self.psg.nodes[node].operands[0];
         match self.writer.value(operand).cloned() {
             Some(Value::Buffer { base, len, element }) => Ok(Place { base, len, element }),
@@ -35,24 +35,7 @@ impl Lowering<'_> {
             Op::BufferGet { checked } => {
                 let index = self.index(operands[1])?;
                 let element = place.element;
-                self.writer.needs.storage(element.stored());
-                let value = if checked {
-                    let result =
-                        self.writer.op(&format!("spirv.Variable : !spirv.ptr<{}, Function>", element.text()));
-                    let zero = self.writer.number(0, element);
-                    self.writer
-                        .effect(&format!("spirv.Store \"Function\" {result}, {zero} : {}", element.text()));
-                    self.in_range(node, &index, &place, |cx| {
-                        let value = cx.load(&place, &index);
-                        cx.writer.effect(&format!(
-                            "spirv.Store \"Function\" {result}, {value} : {}",
-                            element.text()
-                        ));
-                    });
-                    self.writer.op(&format!("spirv.Load \"Function\" {result} : {}", element.text()))
-                } else {
-                    self.load(&place, &index)
-                };
+                let value = self.read(node, &place, &index, checked);
                 self.writer.bind(node, Value::Scalar(value, element));
                 Ok(())
             }
@@ -61,7 +44,7 @@ impl Lowering<'_> {
                 let (value, _) = self.scalar(operands[2])?;
                 self.writer.needs.storage(place.element.stored());
                 if checked {
-                    self.in_range(node, &index, &place, |cx| cx.store(&place, &index, &value));
+                    self.in_range(node, &index, &place.len, |cx| cx.store(&place, &index, &value));
                 } else {
                     self.store(&place, &index, &value);
                 }
@@ -73,8 +56,25 @@ impl Lowering<'_> {
         }
     }
 
+    /// One element; zero where the index is out of range, which is recorded.
+    pub(super) fn read(&mut self, node: NodeId, place: &Place, index: &str, checked: bool) -> String {
+        let element = place.element;
+        self.writer.needs.storage(element.stored());
+        if !checked {
+            return self.load(place, index);
+        }
+        let result = self.fresh_variable(element);
+        let zero = self.writer.number(0, element);
+        self.store_variable(&result, &zero, element);
+        self.in_range(node, index, &place.len, |cx| {
+            let value = cx.load(place, index);
+            cx.store_variable(&result, &value, element);
+        });
+        self.load_variable(&result, element)
+    }
+
     /// An index as 64 bits.
-    fn index(&mut self, node: NodeId) -> Result<String, Refusal> {
+    pub(super) fn index(&mut self, node: NodeId) -> Result<String, Refusal> {
         let (index, scalar) = self.scalar(node)?;
         Ok(match scalar {
             Scalar::Int { bits: 64, .. } => index,
@@ -86,23 +86,24 @@ impl Lowering<'_> {
     }
 
     /// Runs `inside` where the index is in range; records the access otherwise.
-    fn in_range(&mut self, node: NodeId, index: &str, place: &Place, inside: impl FnOnce(&mut Self)) {
+    pub(super) fn in_range(&mut self, node: NodeId, index: &str, len: &str, inside: impl FnOnce(&mut Self)) {
         // Unsigned: a negative index is a very large one.
-        let fine = self.writer.op(&format!("spirv.ULessThan {index}, {} : i64", place.len));
+        let fine = self.writer.op(&format!("spirv.ULessThan {index}, {len} : i64"));
         self.writer.raw("    spirv.mlir.selection {");
         self.writer.effect(&format!("spirv.BranchConditional {fine} [64, 1], ^then, ^else"));
         self.writer.raw("    ^then:");
         inside(self);
         self.writer.effect("spirv.Branch ^merge");
         self.writer.raw("    ^else:");
-        self.record(node, 1, index, &place.len);
+        self.record(node, 1, index, len);
         self.writer.effect("spirv.Branch ^merge");
         self.writer.raw("    ^merge:");
         self.writer.effect("spirv.mlir.merge");
         self.writer.effect("}");
     }
 
-    fn element_pointer(&mut self, place: &Place, index: &str) -> String {
+    /// The address of an element.
+    pub(super) fn address(&mut self, place: &Place, index: &str) -> String {
         let size = place.element.size();
         let offset = if size == 1 {
             index.to_owned()
@@ -110,7 +111,11 @@ impl Lowering<'_> {
             let size = self.writer.constant(&format!("{size} : i64"));
             self.writer.op(&format!("spirv.IMul {index}, {size} : i64"))
         };
-        let address = self.writer.op(&format!("spirv.IAdd {}, {offset} : i64", place.base));
+        self.writer.op(&format!("spirv.IAdd {}, {offset} : i64", place.base))
+    }
+
+    fn element_pointer(&mut self, place: &Place, index: &str) -> String {
+        let address = self.address(place, index);
         let ty = place.element.stored().text();
         self.writer
             .op(&format!("spirv.ConvertUToPtr {address} : i64 to !spirv.ptr<{ty}, PhysicalStorageBuffer>"))
@@ -166,7 +171,7 @@ impl Lowering<'_> {
         let result = self.writer.op("spirv.Variable : !spirv.ptr<i32, Function>");
         let zero = self.writer.number(0, scalar);
         self.writer.effect(&format!("spirv.Store \"Function\" {result}, {zero} : i32"));
-        self.in_range(node, &index, place, |cx| {
+        self.in_range(node, &index, &place.len, |cx| {
             let pointer = cx.element_pointer(place, &index);
             let old = cx.writer.op(&format!(
                 "spirv.{name} <Device> <None> {pointer}, {value} : !spirv.ptr<i32, PhysicalStorageBuffer>"

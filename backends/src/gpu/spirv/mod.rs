@@ -6,6 +6,8 @@
 //!   (parameters, extents, address of the status block; spilled to a block in memory beyond 128 bytes).
 //! - The innermost loop of the launch domain is x. Its work-items stride by the whole grid, so the runtime may launch
 //!   fewer groups than there is work; y and z are guarded by their extents.
+//! - A loop over one dimension that only touches elements at its own index runs on four neighbours at once ([`wide`]);
+//!   elsewhere, four accesses of neighbours become one ([`quads`]).
 //! - Each work-item recomputes the kernel's uniform scalars.
 //! - A checked access out of range, or a division by zero, records itself in the status block (the first one wins) and
 //!   goes on with zero: nothing is read or written out of range. The host reports it at the next wait.
@@ -16,16 +18,23 @@
 //! and the reason; nothing is silently dropped. Functions were inlined before (`clef_psg::kernel`).
 
 mod control;
+mod group;
 mod memory;
 mod ops;
-mod types;
+mod own;
+mod quads;
+mod shared;
+pub mod types;
+mod wide;
 mod writer;
 
 use clef_frontend::span::Span;
 use clef_psg::graph::Psg;
 use clef_psg::id::{KernelId, NodeId};
 use clef_psg::kernel::facts::{KernelFacts, Phase};
+use clef_psg::kernel::workgroups;
 use clef_psg::node::Op;
+use rustc_hash::FxHashMap;
 use std::fmt::Write as _;
 use types::Scalar;
 use writer::{Value, Writer};
@@ -42,7 +51,8 @@ pub struct Module {
     pub text: String,
     /// The `#spirv.target_env<...>` attribute that serialisation needs.
     pub target_env: String,
-    /// Work-items of a workgroup in x, y, z.
+    /// Indices of the domain that one workgroup takes on in x, y, z: its size, times four in x where each work-item
+    /// handles four neighbours.
     pub local: [u32; 3],
     /// As in the runtime's `Phase::push_len`.
     pub push_len: u32,
@@ -53,16 +63,6 @@ pub struct Module {
 pub struct Refusal {
     pub span: Span,
     pub why: String,
-}
-
-/// Work-items of a workgroup by the number of dimensions: 64 in all, wide in x where memory is contiguous.
-fn local_size(dimensions: usize) -> [u32; 3] {
-    match dimensions {
-        0 => [1, 1, 1],
-        1 => [64, 1, 1],
-        2 => [16, 4, 1],
-        _ => [8, 4, 2],
-    }
 }
 
 /// Lowers all launches of a kernel.
@@ -87,14 +87,31 @@ fn symbol(kernel: &str, phase: usize) -> String {
 fn lower(psg: &Psg, kernel: KernelId, phase: &Phase, name: &str) -> Result<Module, Refusal> {
     let layout = Layout::new(psg, kernel)?;
     let span = psg.kernels[kernel].span;
-    let local = local_size(phase.loops.len());
+    let local = workgroups::size(&psg.kernels[kernel], phase.loops.len());
+    let cooperates = phase.body.is_some_and(|body| workgroups::cooperates(psg, body));
     let mut writer = Writer::new(psg);
     writer.at(span);
-    let mut cx = Lowering { psg, writer, layout, status: None, dimensions: phase.loops.len() };
-    cx.entry(kernel, phase)?;
+    let plan = phase.body.map(|body| own::Plan::of(psg, body)).unwrap_or_default();
+    let mut cx = Lowering {
+        psg,
+        writer,
+        layout,
+        status: None,
+        local,
+        cooperates,
+        shared_bytes: 0,
+        plan,
+        fixed: FxHashMap::default(),
+    };
+    let wide = wide::fits(psg, phase) && !cooperates;
+    cx.entry(kernel, phase, wide)?;
     let Lowering { writer, layout, .. } = cx;
     let body = writer.finish();
-    Ok(assemble(&body, &layout, name, local, psg, span))
+    let mut module = assemble(&body, &layout, name, local, psg, span);
+    if wide {
+        module.local[0] *= wide::LANES;
+    }
+    Ok(module)
 }
 
 /// Where things lie in the push constants, by member of the struct.
@@ -173,12 +190,20 @@ struct Lowering<'a> {
     layout: Layout,
     /// Address of the status block, once read.
     status: Option<String>,
-    /// Of the launch domain.
-    dimensions: usize,
+    /// Work-items of a workgroup.
+    local: [u32; 3],
+    /// Whether there are barriers or workgroup arrays: then groups are whole, and rounds of the grid end together.
+    cooperates: bool,
+    /// Bytes of workgroup arrays.
+    shared_bytes: u32,
+    /// Loops that are unrolled, and arrays that lie in single variables.
+    plan: own::Plan,
+    /// Counters of unrolled loops around the current place.
+    fixed: FxHashMap<NodeId, i64>,
 }
 
 impl Lowering<'_> {
-    fn entry(&mut self, kernel: KernelId, phase: &Phase) -> Result<(), Refusal> {
+    fn entry(&mut self, kernel: KernelId, phase: &Phase, wide: bool) -> Result<(), Refusal> {
         self.read_push_constants(kernel)?;
         for &node in &phase.prologue {
             self.node(node)?;
@@ -188,6 +213,9 @@ impl Lowering<'_> {
                 self.node(node)?;
             }
             return Ok(());
+        }
+        if wide {
+            return self.wide_domain(phase);
         }
         self.domain(phase)
     }
@@ -275,6 +303,15 @@ impl Lowering<'_> {
             Op::BufferGet { .. } | Op::BufferSet { .. } | Op::BufferLength | Op::Atomic(_) => {
                 self.memory(node)
             }
+            Op::Barrier
+            | Op::WorkgroupArray(_)
+            | Op::ItemArray(_)
+            | Op::ArrayGet { .. }
+            | Op::ArraySet { .. }
+            | Op::Length
+            | Op::Dup
+            | Op::Drop => self.shared(node),
+            Op::Group { scope, op } => self.group(node, *scope, *op),
             Op::Var | Op::VarGet | Op::VarSet => self.variable(node),
             _ => self.scalar_op(node),
         }
@@ -282,7 +319,15 @@ impl Lowering<'_> {
 
     fn region_nodes(&mut self, region: clef_psg::id::RegionId) -> Result<(), Refusal> {
         let psg = self.psg;
-        psg.regions[region].nodes.iter().try_for_each(|&node| self.node(node))
+        let quads = quads::find(psg, region);
+        for &node in &psg.regions[region].nodes {
+            match quads.role(node) {
+                None => self.node(node)?,
+                Some(quads::Role::Whole(quad)) => self.quad(quad)?,
+                Some(quads::Role::Part) => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -311,11 +356,23 @@ fn assemble(
             "  spirv.GlobalVariable @{symbol} built_in(\"{builtin}\") : !spirv.ptr<vector<3xi32>, Input> {loc}"
         );
     }
+    for (symbol, builtin) in &body.builtins {
+        let _ = writeln!(
+            text,
+            "  spirv.GlobalVariable @{symbol} built_in(\"{builtin}\") : !spirv.ptr<i32, Input> {loc}"
+        );
+    }
+    for (symbol, pointer) in &body.shared {
+        let _ = writeln!(text, "  spirv.GlobalVariable @{symbol} : {pointer} {loc}");
+    }
     let _ = writeln!(text, "  spirv.func @{name}() \"None\" {{");
     text.push_str(&body.constants);
     text.push_str(&body.text);
     let _ = writeln!(text, "    spirv.Return {loc}\n  }} {loc}");
-    let _ = writeln!(text, "  spirv.EntryPoint \"GLCompute\" @{name}, @gid, @groups, @push {loc}");
+    let arrays = body.shared.iter().map(|(symbol, _)| symbol.as_str());
+    let arrays: String =
+        arrays.chain(body.builtins.iter().map(|(symbol, _)| *symbol)).map(|s| format!(", @{s}")).collect();
+    let _ = writeln!(text, "  spirv.EntryPoint \"GLCompute\" @{name}, @gid, @groups, @push{arrays} {loc}");
     let [x, y, z] = local;
     let _ = writeln!(text, "  spirv.ExecutionMode @{name} \"LocalSize\", {x}, {y}, {z} {loc}");
     let _ = writeln!(text, "}} {loc}");

@@ -79,6 +79,9 @@ pub struct Needs {
     pub float64: bool,
     pub storage8: bool,
     pub storage16: bool,
+    /// Subgroup operations.
+    pub group_arithmetic: bool,
+    pub group_shuffle: bool,
 }
 
 impl Needs {
@@ -114,6 +117,9 @@ impl Needs {
             (self.float64, "Float64"),
             (self.storage8, "StorageBuffer8BitAccess"),
             (self.storage16, "StorageBuffer16BitAccess"),
+            (self.group_arithmetic || self.group_shuffle, "GroupNonUniform"),
+            (self.group_arithmetic, "GroupNonUniformArithmetic"),
+            (self.group_shuffle, "GroupNonUniformShuffle"),
         ];
         capabilities.extend(optional.iter().filter(|(used, _)| *used).map(|(_, name)| *name));
         if self.storage8 {

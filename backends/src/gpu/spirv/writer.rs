@@ -18,6 +18,19 @@ pub enum Value {
         len: String,
         element: Scalar,
     },
+    /// An array of the workgroup: its global variable, and whether that holds vectors of four.
+    Shared {
+        symbol: String,
+        len: u32,
+        element: Scalar,
+        fours: bool,
+    },
+    /// An array of the work-item: one variable, or one for each element.
+    Own {
+        variables: Vec<String>,
+        len: u32,
+        element: Scalar,
+    },
     /// A mutable local: its pointer.
     Variable(String, Scalar),
 }
@@ -28,6 +41,10 @@ pub struct Body {
     pub constants: String,
     pub text: String,
     pub needs: Needs,
+    /// Arrays of the workgroup: symbol and type of the pointer.
+    pub shared: Vec<(String, String)>,
+    /// Built-in 32-bit values beside the usual ones: symbol and SPIR-V's name.
+    pub builtins: Vec<(&'static str, &'static str)>,
 }
 
 pub struct Writer<'a> {
@@ -39,6 +56,8 @@ pub struct Writer<'a> {
     next: u32,
     location: String,
     pub needs: Needs,
+    pub shared: Vec<(String, String)>,
+    pub builtins: Vec<(&'static str, &'static str)>,
 }
 
 /// `loc("file":line:column)`.
@@ -64,6 +83,8 @@ impl<'a> Writer<'a> {
             next: 0,
             location: "loc(\"clefc.kernel\")".to_owned(),
             needs: Needs::default(),
+            shared: Vec::new(),
+            builtins: Vec::new(),
         }
     }
 
@@ -134,7 +155,13 @@ impl<'a> Writer<'a> {
     }
 
     pub fn finish(self) -> Body {
-        Body { constants: self.constants, text: self.text, needs: self.needs }
+        Body {
+            constants: self.constants,
+            text: self.text,
+            needs: self.needs,
+            shared: self.shared,
+            builtins: self.builtins,
+        }
     }
 }
 

@@ -61,7 +61,7 @@ impl Printer {
             }
             Lit::Int { value, negative, kind, measure } => {
                 let _ = write!(self.out, "{}{value}{}", if *negative { "-" } else { "" }, int_suffix(*kind));
-                self.unit(measure.as_ref());
+                self.unit(measure.as_deref());
                 Ok(())
             }
             Lit::Float { value, kind, measure } => {
@@ -72,7 +72,7 @@ impl Printer {
                     FloatKind::F32 => write!(self.out, "{:?}f", *value as f32),
                     _ => write!(self.out, "{value:?}"),
                 };
-                self.unit(measure.as_ref());
+                self.unit(measure.as_deref());
                 Ok(())
             }
         };

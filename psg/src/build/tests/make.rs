@@ -181,7 +181,7 @@ impl Make {
     pub fn build(&mut self, root: DefId) -> Psg {
         self.prog.roots = vec![root];
         let files = vec![FileInfo { name: "Test.clef".into(), lines: LineIndex::new("") }];
-        let (psg, diags) = super::super::build(&self.prog, files);
+        let (psg, diags) = super::super::build(&self.prog, files, Default::default());
         assert!(diags.is_empty(), "{diags:?}");
         if let Err(errors) = crate::verify::verify(&psg) {
             let list: Vec<String> = errors.iter().map(ToString::to_string).collect();

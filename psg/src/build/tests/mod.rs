@@ -265,7 +265,7 @@ fn polymorphic_recursion_is_reported_and_ends() {
     let call = m.app(callee, &[one], int);
     m.function(root, &[u], call);
     m.prog.roots = vec![root];
-    let (_, diags) = super::build(&m.prog, Vec::new());
+    let (_, diags) = super::build(&m.prog, Vec::new(), super::Options::default());
     assert_eq!(diags.len(), 1, "{diags:?}");
     assert_eq!(diags[0].code, clef_frontend::codes::BUILD_LIMIT);
 }
