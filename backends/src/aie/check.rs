@@ -273,6 +273,7 @@ impl Checker {
                 self.device.tile(rest)?;
                 Ok(Some("tile".into()))
             }
+            "aie.buffer" if device => self.device.buffer(rest).map(Some),
             "aie.objectfifo" if device => self.device.fifo(rest, &self.scopes).map(|()| None),
             "aie.objectfifo.acquire" if self.inside_core() => self.device.acquire(rest).map(Some),
             "aie.objectfifo.subview.access" if self.inside_core() => {

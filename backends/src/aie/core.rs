@@ -37,6 +37,11 @@ impl Memory {
     pub(super) fn memref(&self) -> String {
         format!("memref<{}x{}>", self.length, self.element.stored().text())
     }
+
+    /// What it takes in a core's memory.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.length * u64::from(self.element.size())).next_multiple_of(4)
+    }
 }
 
 /// What the status object is called, and its type.
@@ -50,7 +55,8 @@ pub(super) struct Core<'a> {
     pub values: FxHashMap<NodeId, Value>,
     pub head: String,
     pub body: String,
-    pub variables: u64,
+    /// Memory of the core's own, besides the objects of its FIFOs.
+    pub variables: Vec<Memory>,
     /// Something may go wrong while it runs.
     pub records: bool,
     constants: FxHashMap<String, String>,
@@ -65,7 +71,7 @@ impl<'a> Core<'a> {
             values: FxHashMap::default(),
             head: String::new(),
             body: String::new(),
-            variables: 0,
+            variables: Vec::new(),
             records: false,
             constants: FxHashMap::default(),
             depth: BODY,
@@ -146,8 +152,7 @@ impl<'a> Core<'a> {
     fn variable(&mut self, element: Scalar, length: u64) -> Memory {
         self.next += 1;
         let memory = Memory { name: format!("%v{}", self.next), element, length };
-        self.variables += (length * u64::from(element.size())).next_multiple_of(4);
-        let _ = writeln!(self.head, "      {} = memref.alloca() : {}", memory.name, memory.memref());
+        self.variables.push(memory.clone());
         memory
     }
 

@@ -4,6 +4,7 @@
 //! above and below, whose memory it shares and which only copy. The pretty form is what `aie-opt` reads; the generic
 //! form has the same operations so that an `mlir-opt` that does not know the dialect can parse them.
 
+use super::core::Memory;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -18,7 +19,7 @@ const CHANNELS: usize = 2;
 pub(super) const MOST: usize = LANES.len() * CHANNELS;
 /// Bytes of a core's data memory.
 pub(super) const MEMORY: u64 = 65_536;
-/// Stack of a core before its variables.
+/// Stack of a core.
 const STACK: u64 = 1024;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,12 +55,12 @@ pub(super) struct Design {
     /// Types of the runtime sequence's arguments.
     pub args: Vec<String>,
     pub streams: Vec<Stream>,
-    /// Constants and variables, before the rounds.
+    /// Constants, before the rounds.
     pub head: String,
     /// One round: what runs for each dispatch.
     pub body: String,
-    /// Bytes of variables.
-    pub variables: u64,
+    /// Memory of the first lane's core besides the objects.
+    pub variables: Vec<Memory>,
 }
 
 struct Fifo {
@@ -108,7 +109,8 @@ impl Design {
 
     /// Bytes in the fullest core's memory.
     pub(super) fn memory(&self) -> u64 {
-        let mut tiles: BTreeMap<usize, u64> = BTreeMap::from([(0, STACK + self.variables)]);
+        let mut tiles: BTreeMap<usize, u64> =
+            BTreeMap::from([(0, STACK + self.variables.iter().map(Memory::bytes).sum::<u64>())]);
         for (stream, way) in self.streams.iter().zip(self.ways()) {
             *tiles.entry(way.lane).or_insert(STACK) += stream.bytes;
             if way.lane != 0 {
@@ -130,7 +132,8 @@ impl Design {
         tiles.dedup();
         tiles.into_iter().for_each(|tile| out.tile(tile));
         fifos.iter().for_each(|fifo| out.fifo(fifo));
-        out.core(LANES[0], STACK + self.variables, &self.head, &self.streams, &self.body);
+        self.variables.iter().for_each(|memory| out.buffer(LANES[0], memory));
+        out.core(LANES[0], STACK, &self.head, &self.streams, &self.body);
         let ways = self.ways();
         for (lane, &tile) in LANES.iter().enumerate().skip(1) {
             self.forward(&ways, lane, tile, &mut out);
@@ -237,6 +240,16 @@ impl Printer {
             &format!(
                 "\"aie.objectfifo\"({from}, {to}) {{sym_name = \"{name}\", elemNumber = 1 : i32, elemType = {ty}}} : (index, index) -> ()"
             ),
+        );
+    }
+
+    fn buffer(&mut self, tile: Tile, memory: &Memory) {
+        let (tile, name, ty) = (tile_name(tile), &memory.name, memory.memref());
+        let symbol = name.trim_start_matches('%');
+        self.either(
+            2,
+            &format!("{name} = aie.buffer({tile}) {{sym_name = \"{symbol}\"}} : {ty}"),
+            &format!("{name} = \"aie.buffer\"({tile}) {{sym_name = \"{symbol}\"}} : (index) -> {ty}"),
         );
     }
 

@@ -165,7 +165,7 @@ fn design(
         streams: Vec::new(),
         head: String::new(),
         body: String::new(),
-        variables: 0,
+        variables: Vec::new(),
     };
     let mut copies = String::new();
     let params = psg.funcs[func].params.clone();

@@ -27,6 +27,7 @@ pub(super) struct Device {
     symbols: BTreeSet<String>,
     tiles: BTreeMap<String, Tile>,
     fifos: BTreeMap<String, Fifo>,
+    buffers: BTreeSet<String>,
     cores: BTreeSet<Tile>,
     current: Option<Tile>,
     /// FIFO and port, acquired by the current core and not released.
@@ -68,6 +69,23 @@ impl Device {
 
     fn place(&self, name: &str) -> Result<Tile, String> {
         self.tiles.get(name).copied().ok_or_else(|| format!("`{name}` is not the tile of its name"))
+    }
+
+    /// `(%tile_0_3) {sym_name = "v1"} : memref<1xf32>`; its type.
+    pub(super) fn buffer(&mut self, rest: &str) -> Result<String, String> {
+        let (head, ty) = rest.split_once(" : ").ok_or("no type")?;
+        let (tile, name) = head.strip_prefix('(').and_then(|h| h.split_once(") ")).ok_or("no tile")?;
+        let tile = self.place(tile)?;
+        if tile.1 < FIRST_CORE {
+            return Err("this tile has no core whose memory it could be".into());
+        }
+        let name =
+            name.strip_prefix("{sym_name = \"").and_then(|n| n.strip_suffix("\"}")).ok_or("no name")?;
+        if !self.buffers.insert(name.to_owned()) {
+            return Err(format!("a second buffer `{name}`"));
+        }
+        *self.memory.entry(tile).or_insert(0) += table::memref(ty)?.1;
+        Ok(ty.to_owned())
     }
 
     pub(super) fn fifo(&mut self, rest: &str, scopes: &[HashMap<String, String>]) -> Checked {

@@ -97,11 +97,6 @@ fn want(type_of: TypeOf, value: &str, ty: &str) -> Result<(), String> {
 pub(super) fn operation(name: &str, rest: &str, type_of: TypeOf) -> Result<Option<String>, String> {
     match name {
         "arith.constant" => return constant(rest).map(Some),
-        "memref.alloca" => {
-            let ty = rest.strip_prefix("() : ").ok_or("no type")?;
-            memref(ty)?;
-            return Ok(Some(ty.to_owned()));
-        }
         "memref.load" | "memref.store" => return access(name, rest, type_of),
         _ => {}
     }
