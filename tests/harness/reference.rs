@@ -8,6 +8,7 @@ use clef_frontend::check::{self, CheckInput};
 use clef_frontend::diagnostic::Diagnostic;
 use clef_frontend::parse;
 use clef_frontend::span::{FileId, LineIndex};
+use clef_psg::build;
 use clef_psg::graph::{FileInfo, Psg};
 use clef_psg::interp::{self, Console, World};
 use clef_psg::kernel::KernelFacts;
@@ -62,7 +63,7 @@ pub fn graph(text: &str) -> Result<Psg, String> {
         .iter()
         .map(|(name, text)| FileInfo { name: name.clone(), lines: LineIndex::new(text) })
         .collect();
-    let (psg, found) = clef_psg::build::build(&program, infos);
+    let (psg, found) = build::build(&program, infos, build::Options::default());
     refuse(&sources, &found)?;
     clef_psg::verify::verify(&psg).map_err(|errors| {
         let list: Vec<String> = errors.iter().take(5).map(ToString::to_string).collect();

@@ -98,7 +98,11 @@ impl Placer<'_> {
         }
         let pruned = starts.into_iter().map(|start| self.prune(start));
         let holding = pruned.filter(|plan| self.holds(plan));
-        let mut best = holding.min_by_key(|plan| cost(self.table, plan)).unwrap_or_default();
+        // Where no plan holds, this analysis has a mistake. Each handoff then gets what it alone would need, which the
+        // checker refuses with the handoff named, and nothing is built.
+        let Some(mut best) = holding.min_by_key(|plan| cost(self.table, plan)) else {
+            return widest(every(false));
+        };
         self.retarget(&mut best);
         best
     }

@@ -8,90 +8,15 @@
 //! Many programs make one source text, [`batch`]: its `main` takes the number of the program to run. Programs share
 //! nothing but the kernels and the types.
 
+mod leaves;
+
 use crate::random::{Random, Writer};
 
 /// Elements of each buffer.
 const LENGTH: usize = 16;
 
-const HEAD: &str = r#"module Random
-open BAREWire.HSA
-
-type Pair = { First: UnifiedBuffer<int>; Second: UnifiedBuffer<int>; Tag: int }
-
-type Slot =
-    | Nothing
-    | One of UnifiedBuffer<int>
-    | Two of UnifiedBuffer<int> * UnifiedBuffer<int>
-
-[<Kernel("fill")>]
-let fillKernel (v: int) (z: UnifiedBuffer<int>) : unit =
-    for i in parallel (0 .. Buffer.length z - 1) do
-        z.[i] <- v + i
-
-[<Kernel("update")>]
-let updateKernel (v: int) (z: UnifiedBuffer<int>) : unit =
-    for i in parallel (0 .. Buffer.length z - 1) do
-        z.[i] <- z.[i] * 3 + v
-
-[<Kernel("part")>]
-let partKernel (v: int) (z: UnifiedBuffer<int>) : unit =
-    for i in parallel (0 .. 3) do
-        z.[2 * i] <- v + i
-
-[<Kernel("range")>]
-let rangeKernel (low: int) (high: int) (v: int) (z: UnifiedBuffer<int>) : unit =
-    for i in parallel (low .. high) do
-        z.[i] <- v * i
-
-[<Kernel("choose")>]
-let chooseKernel (v: int) (z: UnifiedBuffer<int>) : unit =
-    for i in parallel (0 .. Buffer.length z - 1) do
-        if (i + v) % 3 = 0 then z.[i] <- v
-
-[<Kernel("look")>]
-let lookKernel (v: int) (x: UnifiedBuffer<int>) : unit =
-    for i in parallel (0 .. Buffer.length x - 1) do
-        if x.[i] = 123456789 && v = -77 then failwith "impossible"
-
-[<Kernel("copy")>]
-let copyKernel (v: int) (x: UnifiedBuffer<int>) (z: UnifiedBuffer<int>) : unit =
-    for i in parallel (0 .. Buffer.length z - 1) do
-        z.[i] <- x.[i] + v
-
-[<Kernel("mix")>]
-let mixKernel (v: int) (x: UnifiedBuffer<int>) (z: UnifiedBuffer<int>) : unit =
-    for i in parallel (0 .. Buffer.length z - 1) do
-        z.[i] <- z.[i] + x.[i] * v
-
-[<Kernel("sum")>]
-let sumKernel (x: UnifiedBuffer<int>) (y: UnifiedBuffer<int>) (z: UnifiedBuffer<int>) : unit =
-    for i in parallel (0 .. Buffer.length z - 1) do
-        z.[i] <- x.[i] * 5 + y.[i]
-
-[<Kernel("both")>]
-let bothKernel (v: int) (z: UnifiedBuffer<int>) (w: UnifiedBuffer<int>) : unit =
-    for i in parallel (0 .. Buffer.length z - 1) do
-        z.[i] <- v + i
-        w.[i] <- v - i
-
-[<Kernel("exchange")>]
-let exchangeKernel (z: UnifiedBuffer<int>) (w: UnifiedBuffer<int>) : unit =
-    for i in parallel (0 .. Buffer.length z - 1) do
-        let t = z.[i]
-        z.[i] <- w.[i]
-        w.[i] <- t
-
-[<Kernel("spread")>]
-let spreadKernel (x: UnifiedBuffer<int>) (z: UnifiedBuffer<int>) : unit =
-    for i in parallel (0 .. Buffer.length z - 1) do
-        let mutable total = 0
-        for k = 0 to Buffer.length x - 1 do
-            total <- total * 3 + x.[k]
-        z.[i] <- total + x.[Buffer.length x - 1 - i]
-
-let everyone = [CPU; GPU_RDNA 0; GPU_RDNA 1; NPU_XDNA]
-let fresh () : UnifiedBuffer<int> = allocateUnified<int> 64<bytes> everyone BalancedAccess
-"#;
+/// Types and kernels that all programs share.
+const HEAD: &str = include_str!("head.clef");
 
 /// Programs with the numbers `first .. first + count - 1` as one source text; the number is also the seed.
 pub fn batch(first: u64, count: usize) -> String {
@@ -575,101 +500,5 @@ impl Program<'_> {
         self.out.line(format!("{now} <- {next}"));
         self.out.line(format!("{next} <- {t}"));
         self.out.close();
-    }
-
-    fn agent(&mut self) -> &'static str {
-        match self.random.below(12) {
-            0..=3 => "GPU.dispatch",
-            4 | 5 => "GPU.dispatchOn 1",
-            6 => "GPU.dispatchAt 1 0",
-            7..=10 => "NPU.dispatch",
-            _ => "CPU.dispatch",
-        }
-    }
-
-    fn dispatch(&mut self, scope: &Scope) {
-        let agent = self.agent();
-        let v = self.int(scope, 1);
-        let (x, y, z, w) = (self.buffer(scope), self.buffer(scope), self.buffer(scope), self.buffer(scope));
-        let call = match self.random.below(17) {
-            0 | 1 => format!("\"fill\" {{| V = {v}; Z = {z}.Address |}}"),
-            2 | 3 => format!("\"update\" {{| V = {v}; Z = {z}.Address |}}"),
-            4 => format!("\"part\" {{| V = {v}; Z = {z}.Address |}}"),
-            5 => format!("\"choose\" {{| V = {v}; Z = {z}.Address |}}"),
-            6 => {
-                let (low, high) = (self.random.below(LENGTH), self.random.below(LENGTH));
-                format!("\"range\" {{| Low = {low}; High = {high}; V = {v}; Z = {z}.Address |}}")
-            }
-            7 => format!("\"look\" {{| V = {v}; X = {x}.Address |}}"),
-            8 | 9 => format!("\"copy\" {{| V = {v}; X = {x}.Address; Z = {z}.Address |}}"),
-            10 | 11 => format!("\"mix\" {{| V = {v}; X = {x}.Address; Z = {z}.Address |}}"),
-            12 => format!("\"sum\" {{| X = {x}.Address; Y = {y}.Address; Z = {z}.Address |}}"),
-            13 => format!("\"both\" {{| V = {v}; Z = {z}.Address; W = {w}.Address |}}"),
-            14 => format!("\"exchange\" {{| Z = {z}.Address; W = {w}.Address |}}"),
-            15 if scope.own.len() > 1 => {
-                let first = self.random.below(scope.own.len());
-                let second = (first + self.random.between(1, scope.own.len() - 1)) % scope.own.len();
-                let (x, z) = (&scope.own[first], &scope.own[second]);
-                format!("\"spread\" {{| X = {x}.Address; Z = {z}.Address |}}")
-            }
-            _ => {
-                // An address inside the buffer: the kernel sees what is behind it.
-                let bytes = 4 * self.random.between(1, LENGTH - 8);
-                let kernel = *self.random.pick(&["fill", "update", "part", "choose"]);
-                format!("\"{kernel}\" {{| V = {v}; Z = {z}.Address + {bytes}n |}}")
-            }
-        };
-        self.out.line(format!("{agent} {call}"));
-    }
-
-    /// A buffer by a name that does not change.
-    fn fixed(&mut self, scope: &Scope) -> String {
-        self.random.pick(&scope.buffers).clone()
-    }
-
-    fn buffer(&mut self, scope: &Scope) -> String {
-        if !scope.moving.is_empty() && self.random.chance(20) {
-            return self.random.pick(&scope.moving).clone();
-        }
-        if !scope.arrays.is_empty() && self.random.chance(15) {
-            return format!("{}.[{}]", self.random.pick(&scope.arrays), self.random.below(2));
-        }
-        self.fixed(scope)
-    }
-
-    fn index(&mut self, scope: &Scope) -> String {
-        if self.random.chance(70) {
-            self.random.below(LENGTH).to_string()
-        } else {
-            format!("({}) &&& {}", self.int(scope, 1), LENGTH - 1)
-        }
-    }
-
-    /// A number; `depth` operators at most.
-    fn int(&mut self, scope: &Scope, depth: usize) -> String {
-        if depth > 0 && self.random.chance(40) {
-            let operator = *self.random.pick(&["+", "-", "*"]);
-            return format!("({} {operator} {})", self.int(scope, depth - 1), self.int(scope, depth - 1));
-        }
-        match self.random.below(10) {
-            0 | 1 if !scope.ints.is_empty() => self.random.pick(&scope.ints).clone(),
-            2 if scope.total => "total".into(),
-            3 if !scope.buffers.is_empty() && depth > 0 => {
-                format!("{}.[{}]", self.buffer(scope), self.random.below(LENGTH))
-            }
-            _ => self.random.between(1, 99).to_string(),
-        }
-    }
-
-    fn condition(&mut self, scope: &Scope) -> String {
-        match self.random.below(5) {
-            0 => "n = 1".into(),
-            1 => "n > 1".into(),
-            2 => format!("({}) % 2 = 0", self.int(scope, 1)),
-            3 if !scope.buffers.is_empty() => {
-                format!("{}.[{}] % 2 = 0", self.buffer(scope), self.random.below(LENGTH))
-            }
-            _ => format!("{} > {}", self.int(scope, 1), self.int(scope, 1)),
-        }
     }
 }
