@@ -16,6 +16,7 @@ mod random_agents;
 mod snapshots;
 mod spec;
 mod tidy;
+mod validation;
 mod voice;
 
 use libtest_mimic::{Arguments, Trial};
@@ -43,6 +44,7 @@ fn main() {
     trials.extend(npu::trials());
     trials.extend(abi::trials());
     trials.extend(random_agents::trials());
+    trials.extend(validation::trials());
     trials.extend(voice::trials());
     trials.extend(bindgen::trials());
     libtest_mimic::run(&arguments, trials).exit();
