@@ -1,5 +1,10 @@
 //! What all suites share: where things are, running the compiler, comparing with golden files.
 
+pub mod agent_programs;
+pub mod random;
+pub mod reference;
+pub mod shrink;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;

@@ -8,15 +8,15 @@
 //! Promises: the plan is near to the cheapest, in time linear in what the flow analysis takes. Does not promise that
 //! each element is needed; [`super::place`] takes away what is not where the program is small enough to try.
 
-use super::flow::{Anchor, El, Flow, Found, Placed, is_queue};
+use super::flow::{El, Flow, Found, Placed, is_queue};
+use super::loops::Loops;
 use super::state::{ENDED, Fact, On, Rules, SYSTEM, Set, State, Token, bit};
 use crate::plan::{Family, Scope};
 use crate::skeleton::{CPU, NPU, Skeleton};
 
 /// What a pass places.
 pub struct Demand<'a> {
-    /// By site: the loops around it.
-    pub stacks: &'a [Vec<u32>],
+    pub loops: &'a Loops,
     /// Wait for the newest dispatch that will do, not for the oldest.
     pub newest: bool,
     pub placed: Vec<El>,
@@ -28,17 +28,12 @@ pub struct Demand<'a> {
 const PASSES: usize = 8;
 
 /// A plan, and the handoffs. The plan is nothing where the passes did not find one.
-pub fn place(
-    skeleton: &Skeleton,
-    family: Family,
-    stacks: &[Vec<u32>],
-    newest: bool,
-) -> (Option<Vec<El>>, Found) {
+pub fn place(skeleton: &Skeleton, family: Family, loops: &Loops, newest: bool) -> (Option<Vec<El>>, Found) {
     let mut elements: Vec<El> = Vec::new();
     let mut found = Found::default();
     for pass in 0..PASSES {
         let mut flow = Flow::new(skeleton, family, Placed::new(elements.iter().copied()));
-        flow.demand = Some(Demand { stacks, newest, placed: Vec::new(), record: pass == 0 });
+        flow.demand = Some(Demand { loops, newest, placed: Vec::new(), record: pass == 0 });
         let (fresh, pairs) = flow.demanded();
         if pass == 0 {
             found = pairs;
@@ -145,9 +140,7 @@ impl Flow<'_> {
 
     fn wait(&mut self, site: u32, own: u32, on: u32, state: &mut State) {
         let Some(demand) = &self.demand else { return };
-        let inside = &demand.stacks[own as usize];
-        let outer = demand.stacks[site as usize].iter().find(|l| !inside.contains(l));
-        let at = outer.map_or(Anchor::Site(site), |&l| Anchor::Loop(l));
+        let at = demand.loops.hoisted(own, site);
         self.add(El::Wait { at, on });
         state.wait(On::Site(on));
     }

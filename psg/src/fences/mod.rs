@@ -11,6 +11,7 @@
 mod demand;
 mod exact;
 mod flow;
+mod loops;
 mod place;
 mod proof;
 mod residency;

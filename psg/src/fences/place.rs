@@ -10,6 +10,7 @@
 use super::demand;
 use super::exact::{Line, Search};
 use super::flow::{Anchor, El, Flow, Found, Placed, is_queue};
+use super::loops::Loops;
 use super::state::{Rules, bit};
 use super::trial::Trial;
 use crate::plan::{CostTable, Family, Scope};
@@ -55,14 +56,14 @@ pub fn holds(skeleton: &Skeleton, family: Family, elements: &[El]) -> bool {
 
 /// A plan for the skeleton under the table.
 pub fn place(skeleton: &Skeleton, table: &CostTable) -> Placement {
-    let stacks = loop_stacks(skeleton);
-    let (oldest, mut found) = demand::place(skeleton, table.family, &stacks, false);
+    let loops = Loops::new(skeleton);
+    let (oldest, mut found) = demand::place(skeleton, table.family, &loops, false);
     let small = skeleton.events() <= SMALL;
     if let (false, Some(elements)) = (small, &oldest) {
         return Placement { elements: elements.clone(), found };
     }
     found = Flow::new(skeleton, table.family, Placed::default()).run();
-    let placer = Placer { skeleton, table, found: &found, stacks };
+    let placer = Placer { skeleton, table, found: &found, loops };
     let mut elements = placer.general(oldest, small);
     if let (true, Some(exact)) = (small, placer.straight(&elements)) {
         if cost(table, &exact) <= cost(table, &elements) {
@@ -77,8 +78,7 @@ struct Placer<'a> {
     skeleton: &'a Skeleton,
     table: &'a CostTable,
     found: &'a Found,
-    /// By site: the loops around it, outermost first, that are around it wherever it stands.
-    stacks: Vec<Vec<u32>>,
+    loops: Loops,
 }
 
 impl Placer<'_> {
@@ -89,21 +89,20 @@ impl Placer<'_> {
         if !small {
             return widest(all);
         }
-        let newest = demand::place(self.skeleton, self.table.family, &self.stacks, true).0;
+        let newest = demand::place(self.skeleton, self.table.family, &self.loops, true).0;
         let tiny = self.skeleton.events() <= TINY;
         let mut starts: Vec<Vec<El>> = [demanded, newest].into_iter().flatten().collect();
         if tiny || starts.is_empty() {
             starts.insert(0, widest(every(true)));
             starts.insert(0, widest(all));
         }
-        let mut starts = starts.into_iter();
-        let mut best = starts.next().map(|first| self.prune(first)).unwrap_or_default();
-        for other in starts {
-            let other = self.prune(other);
-            if cost(self.table, &other) < cost(self.table, &best) && self.holds(&other) {
-                best = other;
-            }
-        }
+        let pruned = starts.into_iter().map(|start| self.prune(start));
+        let holding = pruned.filter(|plan| self.holds(plan));
+        // Where no plan holds, this analysis has a mistake. Each handoff then gets what it alone would need, which the
+        // checker refuses with the handoff named, and nothing is built.
+        let Some(mut best) = holding.min_by_key(|plan| cost(self.table, plan)) else {
+            return widest(every(false));
+        };
         self.retarget(&mut best);
         best
     }
@@ -129,7 +128,7 @@ impl Placer<'_> {
         let mut out = Vec::new();
         let hsa = self.table.family == Family::Hsa;
         let scope = if skeleton.device(ca) == skeleton.device(cb) { Scope::Agent } else { Scope::System };
-        let wait = El::Wait { at: self.hoisted(site_a, site_b), on };
+        let wait = El::Wait { at: self.loops.hoisted(site_a, site_b), on };
         match (ca, cb) {
             (CPU, CPU) | (NPU, NPU) => {}
             (CPU, NPU) => out.extend(flows.then_some(El::Clean(site_b))),
@@ -157,20 +156,13 @@ impl Placer<'_> {
         out
     }
 
-    /// Where a wait for `from` stands that `to` needs: before the outermost loop around `to` that `from` is not in.
-    fn hoisted(&self, from: u32, to: u32) -> Anchor {
-        let inside = &self.stacks[from as usize];
-        let outer = self.stacks[to as usize].iter().find(|l| !inside.contains(l));
-        outer.map_or(Anchor::Site(to), |&l| Anchor::Loop(l))
-    }
-
     /// Takes away and narrows what is not needed.
     fn prune(&self, mut elements: Vec<El>) -> Vec<El> {
         // Later waits first: an earlier one serves what comes after it.
         let mut order = elements.clone();
         let place = |e: &El| match *e {
             El::Wait { at: Anchor::Site(s), .. } => (0, std::cmp::Reverse(s), 1),
-            El::Wait { at: Anchor::Loop(l), .. } => (0, std::cmp::Reverse(self.loop_place(l)), 0),
+            El::Wait { at: Anchor::Loop(l), .. } => (0, std::cmp::Reverse(self.loops.place(l)), 0),
             _ => (1, std::cmp::Reverse(site_of(e)), 0),
         };
         order.sort_by_key(|e| (std::cmp::Reverse(price(self.table, *e)), place(e), *e));
@@ -198,11 +190,6 @@ impl Placer<'_> {
         elements.retain(|e| !gone.contains(e));
         elements.sort();
         if self.holds(&elements) { elements } else { whole }
-    }
-
-    /// The first site inside a loop.
-    fn loop_place(&self, anchor: u32) -> u32 {
-        self.stacks.iter().position(|s| s.contains(&anchor)).unwrap_or(0) as u32
     }
 
     /// Moves waits and semaphores to the oldest dispatch that does: less to wait for.
@@ -393,33 +380,4 @@ fn site_of(element: &El) -> u32 {
         El::Follow { before, .. } => before,
         El::Before(s) | El::Behind(s) | El::Clean(s) | El::Release(s, _) | El::Acquire(s, _) => s,
     }
-}
-
-/// By site: the loops around it wherever it stands, outermost first.
-fn loop_stacks(skeleton: &Skeleton) -> Vec<Vec<u32>> {
-    fn walk(block: &Block, stack: &mut Vec<u32>, out: &mut [Option<Vec<u32>>]) {
-        for step in block {
-            match step {
-                Step::Event { site, .. } => match &mut out[*site as usize] {
-                    Some(old) => old.retain(|l| stack.contains(l)),
-                    none => *none = Some(stack.clone()),
-                },
-                Step::Branch(arms) => arms.iter().for_each(|arm| walk(arm, stack, out)),
-                Step::Loop { anchor, head, body, .. } => {
-                    stack.push(*anchor);
-                    walk(head, stack, out);
-                    walk(body, stack, out);
-                    stack.pop();
-                }
-                Step::Fresh(_) | Step::Marker(_) | Step::Call(_) | Step::Stop => {}
-            }
-        }
-    }
-    let mut out = vec![None; skeleton.sites.len()];
-    walk(&skeleton.body, &mut Vec::new(), &mut out);
-    // A shared body may run inside any loop: nothing is hoisted out of it but its own loops.
-    for body in &skeleton.shared {
-        walk(body, &mut Vec::new(), &mut out);
-    }
-    out.into_iter().map(Option::unwrap_or_default).collect()
 }

@@ -11,7 +11,8 @@
 //! - any of these by lines at random, as caches do on their own.
 //!
 //! Which bytes a kernel writes is found by running it on two complementary fillings of the buffers that it does not
-//! read: a byte that comes out equal was written.
+//! read: a byte that comes out equal was written. Of what it also reads, bytes that changed; but all of them where its
+//! effects say that it writes every element: a store of an equal value takes the line from the host's cache too.
 
 use super::Random;
 use super::clocks::Scope;
@@ -164,6 +165,7 @@ struct View {
     start: usize,
     reads: bool,
     writes: bool,
+    covers: bool,
     /// The parameter, from 1, for messages.
     param: usize,
     before: Vec<u8>,
@@ -280,6 +282,9 @@ impl Shadows {
                 view.written =
                     view.before.iter().zip(&view.now).map(|(a, b)| if a == b { 0 } else { 0xff }).collect();
             }
+            if view.covers {
+                view.written.fill(0xff);
+            }
             if !view.writes && view.written.iter().any(|w| *w != 0) {
                 wrong = wrong.or(Some(view.param));
             }
@@ -326,11 +331,14 @@ impl Shadows {
             params
         };
         for (n, param) in params.iter().enumerate().filter(|(_, p)| p.kind == 1) {
-            let Some(start) = table.find(words[n] as usize).map(|b| b.start) else { continue };
+            let address = words[n] as usize;
+            let Some(start) = table.find(address).map(|b| b.start) else { continue };
             let (reads, writes) = (param.effect & 1 != 0, param.effect & 2 != 0);
+            let covers = writes && address == start && param.effect & 4 != 0;
             if let Some(view) = views.iter_mut().find(|v| v.start == start) {
                 view.reads |= reads;
                 view.writes |= writes;
+                view.covers |= covers;
                 continue;
             }
             let empty = Vec::new;
@@ -338,6 +346,7 @@ impl Shadows {
                 start,
                 reads,
                 writes,
+                covers,
                 param: n + 1,
                 before: empty(),
                 now: empty(),

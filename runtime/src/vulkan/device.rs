@@ -22,6 +22,8 @@ pub struct Device {
     pub discrete: bool,
     /// The functions that take pages of the host as memory, where the device can.
     pub import: Option<ash::ext::external_memory_host::Device>,
+    /// What the validation layer is told of buffers, where it is asked to look at them.
+    pub mirrors: Option<super::mirror::Mirrors>,
     /// Of such pages: alignment of address and length.
     pub import_alignment: u64,
     // Kept: the functions of `handle` belong to these.
@@ -108,6 +110,7 @@ impl Device {
             cache_key,
             discrete: properties.device_type == vk::PhysicalDeviceType::DISCRETE_GPU,
             import,
+            mirrors: (validation() == Some(true)).then(Default::default),
             import_alignment,
             _instance: instance,
             _entry: entry,
@@ -138,9 +141,16 @@ fn importing(instance: &Instance, physical: vk::PhysicalDevice) -> (bool, u64) {
     (true, host.min_imported_host_pointer_alignment.max(1))
 }
 
+/// Whether to run with the validation layer, and then with buffers bound by descriptors too.
+fn validation() -> Option<bool> {
+    let asked = std::env::var_os("CLEF_VULKAN_VALIDATION")?;
+    let descriptors = asked == "descriptors";
+    (descriptors || asked == "1").then_some(descriptors)
+}
+
 fn instance(entry: &Entry) -> Result<Instance, String> {
     let app = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_2);
-    let validate = std::env::var_os("CLEF_VULKAN_VALIDATION").is_some_and(|v| v == "1");
+    let validate = validation().is_some();
     let layers = [c"VK_LAYER_KHRONOS_validation".as_ptr()];
     let extensions = [vk::EXT_DEBUG_UTILS_NAME.as_ptr()];
     let enables = [vk::ValidationFeatureEnableEXT::SYNCHRONIZATION_VALIDATION];

@@ -88,17 +88,18 @@ pub fn allocate(device: &Device, bytes: u64, near_device: bool) -> Result<Alloca
         };
         let address = vk::BufferDeviceAddressInfo::default().buffer(buffer);
         std::ptr::write_bytes(host, 0, size as usize);
-        Ok(Allocation {
-            host,
-            device: vk_device.get_buffer_device_address(&address),
-            bytes: size,
-            buffer,
-            memory,
-        })
+        let address = vk_device.get_buffer_device_address(&address);
+        if let Some(mirrors) = &device.mirrors {
+            mirrors.add(address, buffer, size);
+        }
+        Ok(Allocation { host, device: address, bytes: size, buffer, memory })
     }
 }
 
 pub fn free(device: &Device, allocation: Allocation) {
+    if let Some(mirrors) = &device.mirrors {
+        mirrors.remove(allocation.buffer);
+    }
     // SAFETY: the caller promises that no pending dispatch uses it; freeing memory also unmaps it.
     unsafe {
         device.handle.destroy_buffer(allocation.buffer, None);
@@ -134,6 +135,9 @@ pub fn device_local(device: &Device, bytes: u64) -> Result<DeviceMemory, String>
     let address = vk::BufferDeviceAddressInfo::default().buffer(made.buffer);
     // SAFETY: the buffer is bound and has the usage.
     made.address = unsafe { device.handle.get_buffer_device_address(&address) };
+    if let Some(mirrors) = &device.mirrors {
+        mirrors.add(made.address, made.buffer, bytes);
+    }
     Ok(made)
 }
 
@@ -194,6 +198,9 @@ fn bound(
 
 /// Frees what no pending command uses.
 pub fn free_device(device: &Device, memory: DeviceMemory) {
+    if let Some(mirrors) = &device.mirrors {
+        mirrors.remove(memory.buffer);
+    }
     // SAFETY: the caller's promise.
     unsafe {
         device.handle.destroy_buffer(memory.buffer, None);

@@ -15,6 +15,7 @@ mod device;
 mod faults;
 mod managed;
 mod memory;
+mod mirror;
 mod pipeline;
 mod queue;
 mod transfer;

@@ -209,6 +209,9 @@ impl Queue {
         }
         // The slot keeps its buffer open; `slot` may have submitted a batch to make room.
         let buffer = self.open_buffer(device)?;
+        if let Some(mirrors) = &device.mirrors {
+            mirrors.record(device, buffer, launch.params, launch.args)?;
+        }
         // SAFETY: the command buffer is recording; the pipeline lives as long as the process.
         unsafe {
             let vk_device = &device.handle;

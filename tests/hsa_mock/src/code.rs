@@ -39,7 +39,7 @@ pub struct Param {
     /// 1: a buffer.
     pub kind: u8,
     pub size: u8,
-    /// Bit 0: read, 1: written.
+    /// Bit 0: read, 1: written, 2: all of it is written, given the whole buffer.
     pub effect: u8,
     reserved: u8,
 }

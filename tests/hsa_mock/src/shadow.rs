@@ -359,6 +359,8 @@ struct View {
     start: usize,
     reads: bool,
     writes: bool,
+    /// Bytes at its beginning that the kernel stores to for certain, if only what was there.
+    covers: usize,
     before: Vec<u8>,
     now: Vec<u8>,
     written: Vec<u8>,
@@ -400,8 +402,9 @@ pub unsafe fn run(place: Place, entry: &Entry, kernarg: &[u8], used: &[Use], ran
     let mut table = memory::table();
     for view in &mut views {
         if view.reads {
+            let changed = view.before.iter().zip(&view.now).enumerate();
             view.written =
-                view.before.iter().zip(&view.now).map(|(a, b)| if a == b { 0 } else { 0xff }).collect();
+                changed.map(|(n, (a, b))| if n >= view.covers && a == b { 0 } else { 0xff }).collect();
         }
         let Some(shadow) = table.all.get_mut(&view.start).and_then(|a| a.shadow.as_mut()) else { continue };
         shadow.check_order(place, unit, view, entry);
@@ -441,7 +444,12 @@ impl Shadow {
 
 /// A buffer's address among the arguments.
 fn address(entry: &Entry, kernarg: &[u8], n: usize) -> usize {
-    let at = entry.first as usize + 16 * n;
+    word(entry, kernarg, n, 0)
+}
+
+/// One of an argument's two words; of a buffer the second is the number of its elements.
+fn word(entry: &Entry, kernarg: &[u8], n: usize, which: usize) -> usize {
+    let at = entry.first as usize + 16 * n + 8 * which;
     kernarg.get(at..at + 8).map_or(0, |b| u64::from_le_bytes(b.try_into().unwrap_or_default()) as usize)
 }
 
@@ -454,14 +462,28 @@ fn uses(entry: &Entry, kernarg: &[u8]) -> Vec<View> {
         let writes = param.effect & 2 != 0;
         // What is neither read nor written counts as read.
         let reads = param.effect & 1 != 0 || !writes;
+        let covers = if param.effect & 4 != 0 && address(entry, kernarg, n) == start {
+            usize::from(param.size) * word(entry, kernarg, n, 1)
+        } else {
+            0
+        };
         match views.iter_mut().find(|v| v.start == start) {
             Some(view) => {
                 view.reads |= reads;
                 view.writes |= writes;
+                view.covers = view.covers.max(covers);
             }
             None => {
                 let empty = Vec::new;
-                views.push(View { start, reads, writes, before: empty(), now: empty(), written: empty() });
+                views.push(View {
+                    start,
+                    reads,
+                    writes,
+                    covers,
+                    before: empty(),
+                    now: empty(),
+                    written: empty(),
+                });
             }
         }
     }
