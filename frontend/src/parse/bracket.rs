@@ -157,7 +157,7 @@ impl Parser<'_, '_, '_> {
                 more = true;
             }
             let t = self.token();
-            if !more && !(t.first && t.col == self.ctx.col) {
+            if !(more || t.first && t.col == self.ctx.col) {
                 break;
             }
         }

@@ -191,7 +191,7 @@ impl Parser<'_, '_, '_> {
                     more = true;
                 }
                 let t = p.token();
-                if !more && !(t.first && t.col == p.ctx.col) {
+                if !(more || t.first && t.col == p.ctx.col) {
                     break;
                 }
             }
@@ -206,7 +206,7 @@ impl Parser<'_, '_, '_> {
         let mut values = Vec::new();
         loop {
             let bar = self.continues(Kind::Bar) || self.pos == self.anchor && self.raw() == Kind::Bar;
-            if !bar && !(cases.is_empty() && values.is_empty()) {
+            if !(bar || cases.is_empty() && values.is_empty()) {
                 break;
             }
             let t = self.token();
