@@ -1,5 +1,6 @@
 //! One job from beginning to end: module, passes, code.
 
+use crate::aie;
 use crate::gpu;
 use crate::gpu::llvm::target as chips;
 use crate::job::{Answer, Job, Want};
@@ -40,6 +41,9 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
     let mut time = |what: &str, since: Instant| {
         answer.timings.push((what.to_string(), since.elapsed().as_micros() as u64));
     };
+    if job.want == Want::Aie {
+        return npu(job, answer);
+    }
     let start = Instant::now();
     let forms = gpu::forms(job)?;
     time("spirv", start);
@@ -89,7 +93,7 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
         Want::Object => ("program.o", Form::Object),
         Want::Asm => ("program.s", Form::Assembly),
         Want::Llvm => ("program.ll", Form::LlvmText),
-        Want::MlirOpt | Want::Mlir | Want::Spirv | Want::Amdgcn | Want::Ptx => {
+        Want::MlirOpt | Want::Mlir | Want::Spirv | Want::Amdgcn | Want::Ptx | Want::Aie => {
             answer.files.push(("program.mlir".to_string(), cx.print(false).into_bytes()));
             return Ok(());
         }
@@ -97,6 +101,20 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
     let bytes = emitter.emit(&cx, form).map_err(|e| format!("{e}\n{}", cx.print(false)))?;
     answer.files.push((name.to_string(), bytes));
     answer.timings.append(&mut emitter.timings);
+    Ok(())
+}
+
+/// Dispatches to the NPU.
+fn npu(job: &Job, answer: &mut Answer) -> Result<(), String> {
+    match aie::module(job)? {
+        Ok(module) => {
+            if job.options.dump_after.as_deref() == Some("generic") {
+                answer.dump = Some(module.generic);
+            }
+            answer.files.push(("program.aie.mlir".to_string(), module.pretty.into_bytes()));
+        }
+        Err(refused) => answer.refused = refused,
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use crate::cli::EmitArgs;
 use crate::commands::build::{self, Request};
 use crate::commands::{analysed, bug, fence_options, project_table, table};
 use crate::link;
+use crate::npu;
 use crate::output;
 use crate::project::Project;
 use crate::render;
@@ -58,11 +59,7 @@ fn emit(args: &EmitArgs) -> Result<u8, u8> {
         Stage::Obj => code(args, &project, Want::Object),
         Stage::Amdgcn => code(args, &project, Want::Amdgcn),
         Stage::Ptx => code(args, &project, Want::Ptx),
-        Stage::Aie => {
-            let text =
-                format!("the stage `{:?}` is not available in this version", args.stage).to_lowercase();
-            Err(args.input.fail(Diagnostic::without_place(codes::NOT_AVAILABLE, text)))
-        }
+        Stage::Aie => code(args, &project, Want::Aie),
     }
 }
 
@@ -153,6 +150,9 @@ fn code(args: &EmitArgs, project: &Project, want: Want) -> Result<u8, u8> {
     }
     let bytes = answer.files.first().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
     write(args, bytes)?;
+    if want == Want::Aie {
+        return npu::check(bytes);
+    }
     Ok(0)
 }
 

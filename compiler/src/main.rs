@@ -10,6 +10,7 @@ mod commands;
 mod emit;
 mod library;
 mod link;
+mod npu;
 mod output;
 mod project;
 mod render;

@@ -9,7 +9,7 @@ use clef_psg::fences::{self, FenceOptions};
 use clef_psg::graph::{FileInfo, Psg};
 use clef_psg::kernel::{self, KernelFacts};
 use clef_psg::plan::FencePlan;
-use clef_psg::{bounds, build, certify, fold, verify};
+use clef_psg::{bounds, build, certify, fold, handles, verify};
 use std::time::Instant;
 
 /// What went wrong in a way that is not the program's fault.
@@ -123,6 +123,7 @@ pub fn analyse(checked: &mut Checked, options: build::Options) -> Result<Analyse
     checked.timings.measure("verify", || verified(&psg, "bounds"))?;
     let (kernels, found) = checked.timings.measure("kernels", || kernel::analyse(&psg));
     diagnostics.extend(found);
+    diagnostics.extend(checked.timings.measure("handles", || handles::check(&psg)));
     diagnostics.extend(checked.timings.measure("workgroups", || kernel::workgroups::workgroups(&mut psg)));
     if !diagnostics.iter().any(Diagnostic::is_error) {
         checked.timings.measure("verify", || verified(&psg, "workgroups"))?;

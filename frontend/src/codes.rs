@@ -136,6 +136,8 @@ codes! {
     KERNEL_VALUE = 524;
     /// A kernel that is dispatched to a GPU has no form for the route asked for.
     NO_GPU_FORM = 560;
+    /// A dispatch to the NPU has no form for the NPU's array.
+    NO_NPU_FORM = 561;
     /// An agent touches a buffer whose `Agents` does not list it.
     AGENT_NOT_LISTED = 601;
     /// A buffer's hint names an agent that hardly uses it.
@@ -150,6 +152,8 @@ codes! {
     BAD_BINDGEN_CONFIG = 703;
     /// An array of fixed length inside of a C struct that is malformed or out of place.
     BAD_FIXED_ARRAY = 704;
+    /// A handle of a foreign library is used, or released again, after its release.
+    RELEASED_HANDLE = 705;
     /// Exceptions (`try`, `exception`, `raise` as syntax) are outside the subset.
     NO_EXCEPTIONS = 400;
     /// Inheritance, interfaces and abstract members are outside the subset.

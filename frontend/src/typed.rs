@@ -270,12 +270,14 @@ pub struct ExternParam {
     pub effect: Option<ParamEffect>,
 }
 
-/// `[<Reads>]`, `[<Writes>]`, `[<ReadsWrites>]`.
+/// `[<Reads>]`, `[<Writes>]`, `[<ReadsWrites>]`, `[<Releases>]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ParamEffect {
     Reads,
     Writes,
     ReadsWrites,
+    /// Reads and writes, and the handle is gone afterwards.
+    Releases,
 }
 
 /// The expressions of one definition.

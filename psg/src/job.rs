@@ -47,6 +47,26 @@ pub struct Options {
     /// Dump the module after this pass.
     pub dump_after: Option<String>,
     pub time_passes: bool,
+    /// Foreign libraries that the program loads when it needs them.
+    pub libraries: Vec<RuntimeLibrary>,
+}
+
+/// A foreign library that is not linked: its functions are looked up at their first call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeLibrary {
+    /// As in `[link.library.NAME]`.
+    pub name: String,
+    /// Files to try in order; one without a folder is looked for by the system.
+    pub files: Vec<String>,
+    /// What to install, for the message.
+    pub package: Option<String>,
+}
+
+impl RuntimeLibrary {
+    /// Whether `[<Extern("library")>]` means this one: by its name, with or without the `__` of generated bindings.
+    pub fn is_named(&self, library: &str) -> bool {
+        library == self.name || library.strip_prefix("__") == Some(&self.name)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -66,6 +86,8 @@ pub enum Want {
     Amdgcn,
     /// Kernels for NVIDIA's chips.
     Ptx,
+    /// Dispatches to the NPU, as text of the AIE dialects. The dump after `generic` is their generic form.
+    Aie,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

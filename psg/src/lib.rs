@@ -33,6 +33,7 @@ pub mod certify;
 pub mod fences;
 pub mod fold;
 pub mod graph;
+pub mod handles;
 pub mod id;
 pub mod interp;
 pub mod intrinsics;

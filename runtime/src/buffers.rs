@@ -9,6 +9,7 @@ use crate::abi::Loc;
 use crate::agents::{self, Backing, lane};
 use crate::hsa::memory;
 use crate::stop;
+use crate::vulkan::Vulkan;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +23,8 @@ enum Memory {
     /// Mapped at this address with this length (which may be more than the buffer's).
     Mapped(usize, usize),
     Vulkan(crate::vulkan::Allocation),
+    /// A copy on each side.
+    Managed(Box<crate::vulkan::Managed>),
     Hsa(memory::Block),
 }
 
@@ -89,6 +92,14 @@ impl Buffer {
         }
     }
 
+    /// The buffer's two copies, where it has two.
+    pub fn managed(&mut self) -> Option<&mut crate::vulkan::Managed> {
+        match &mut self.memory {
+            Memory::Managed(managed) => Some(managed),
+            _ => None,
+        }
+    }
+
     fn idle(&self) -> bool {
         self.uses.iter().all(|&(n, sequence)| lane::is_done(n, sequence))
     }
@@ -110,6 +121,11 @@ fn free(buffer: Buffer) {
         Memory::Vulkan(allocation) => {
             if let Backing::Vulkan(vulkan) = agents::backing() {
                 vulkan.free(allocation);
+            }
+        }
+        Memory::Managed(managed) => {
+            if let Backing::Vulkan(vulkan) = agents::backing() {
+                vulkan.free_managed(*managed);
             }
         }
     }
@@ -136,6 +152,22 @@ fn map(bytes: usize) -> Option<(usize, Memory)> {
     Some((first, Memory::Mapped(base, length)))
 }
 
+fn from_vulkan(vulkan: &Vulkan, bytes: u64, near_device: bool) -> Result<(usize, u64, Memory), String> {
+    if let Some(managed) = vulkan.allocate_managed(bytes, near_device)? {
+        return Ok((managed.host, managed.device, Memory::Managed(Box::new(managed))));
+    }
+    let allocation = vulkan.allocate_for(bytes, near_device)?;
+    Ok((allocation.host as usize, allocation.device, Memory::Vulkan(allocation)))
+}
+
+/// The host touched a buffer in a way that its view did not allow. False: there is no such buffer.
+pub fn on_fault(address: usize, write: bool) -> Result<bool, String> {
+    let Backing::Vulkan(vulkan) = agents::backing() else { return Ok(false) };
+    let mut table = table();
+    let Some(managed) = table.find(address).and_then(Buffer::managed) else { return Ok(false) };
+    managed.on_fault(vulkan, write).map(|()| true)
+}
+
 /// Bits of `agents` and values of `hint`, see [`crate::abi`].
 const FOR_NPU: u32 = 2;
 const PREFER_GPU: u32 = 1;
@@ -152,8 +184,8 @@ pub unsafe extern "C" fn clef_alloc_unified(bytes: i64, agents: u32, hint: u32, 
     let done = table().collect();
     done.into_iter().for_each(free);
     let (start, device, memory) = match backing {
-        Backing::Vulkan(vulkan) => match vulkan.allocate_for(size as u64, hint == PREFER_GPU) {
-            Ok(allocation) => (allocation.host as usize, allocation.device, Memory::Vulkan(allocation)),
+        Backing::Vulkan(vulkan) => match from_vulkan(vulkan, size as u64, hint == PREFER_GPU) {
+            Ok(made) => made,
             Err(why) => {
                 stop::stop_at(loc, format_args!("a buffer of {bytes} bytes could not be allocated: {why}"))
             }

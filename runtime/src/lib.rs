@@ -16,6 +16,8 @@ pub mod futex;
 pub mod hsa;
 #[cfg(feature = "agents")]
 pub mod intrinsics;
+#[cfg(feature = "agents")]
+pub mod library;
 #[cfg(feature = "discover")]
 pub mod listing;
 #[cfg(feature = "agents")]

@@ -153,7 +153,8 @@ pub unsafe extern "C" fn clef_panic_fail(message: *const Sequence, loc: *const L
 
 /// Turns a fault in the stack's guard page into a message. Only for the calling thread, the host's.
 pub fn watch_stack() {
-    const SIZE: usize = 16 << 10;
+    // Also the stack on which managed buffers come to the host: drivers need some.
+    const SIZE: usize = 256 << 10;
     static mut STACK: [u8; SIZE] = [0; SIZE];
     // SAFETY: called once, at the start, before there are other threads; the memory is static.
     unsafe {

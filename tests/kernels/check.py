@@ -1,7 +1,8 @@
 """Compares the output of kernels.clef with NumPy in double precision.
 
 Tolerances: |difference| <= 4e-6 * scale, where scale is the largest sum of magnitudes that goes into an element (at
-least 1); copy and transpose exactly, as far as printed. Rotary 2e-5: sines on devices are exact to about 1e-5.
+least 1); copy and transpose exactly, as far as printed. Rotary and MLA 2e-5: sines on devices are exact to about
+1e-5, and an error of a score is one of its weight. gemm_int8 exactly.
 """
 import sys
 
@@ -27,6 +28,15 @@ def expected():
     c, s = np.cos(angle), np.sin(angle)
     turned = np.stack([heads[:, :, 0] * c - heads[:, :, 1] * s, heads[:, :, 0] * s + heads[:, :, 1] * c], axis=2)
     mean = (rows * rows).mean(axis=1, keepdims=True)
+    i = np.arange(112 * 45)
+    bytes_a = (i[: 37 * 45] * 7919 % 256 - 128).reshape(37, 45)
+    bytes_b = (i[: 67 * 45] * 131 % 256 - 128).reshape(67, 45)
+    half_a = (i[: 37 * 45] * 7919 % 257 - 128).reshape(37, 45) / 64
+    half_b = (i[: 67 * 45] * 131 % 257 - 128).reshape(67, 45) / 64
+    queries, cache = make(3 * 37, 6).reshape(3, 37), make(301 * 37, 11).reshape(301, 37)
+    scores = queries @ cache.T * 0.25
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
     return {
         "saxpy": (1.5 * x + y, 4e-6),
         "copy": (x, 1e-9),
@@ -39,6 +49,9 @@ def expected():
         "transpose": (a.T, 1e-9),
         "gemm": (left @ right, 4e-6 * (np.abs(left) @ np.abs(right)).max()),
         "rotary": (turned, 2e-5),
+        "gemm_int8": (bytes_a @ bytes_b.T, 0),
+        "gemm_f16": (half_a @ half_b.T, 4e-6 * (np.abs(half_a) @ np.abs(half_b).T).max()),
+        "mla": (weights @ cache[:, :29], 2e-5),
     }
 
 

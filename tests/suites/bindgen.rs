@@ -33,6 +33,7 @@ pub fn trials() -> Vec<Trial> {
         trial("bindgen/library_is_called", library_is_called),
         trial("bindgen/mistakes_have_codes", mistakes),
         trial("bindgen/link_settings", link_settings),
+        trial("bindgen/loaded_at_run_time", loaded_at_run_time),
         trial("bindgen/callbacks_capture_nothing", callbacks_capture_nothing),
     ];
     for (header, least) in SYSTEM {
@@ -117,6 +118,59 @@ fn library_is_called() -> Result<(), String> {
         ok(Command::new(clefc()).arg("build").arg(&scratch.0).arg("-o").arg(&program).arg(level))?;
         let printed = ok(Command::new(&program).env("CLEF_DEBUG_LEAKS", "1"))?;
         same(&format!("{level}: standard output"), PRINTED, &printed)?;
+    }
+    Ok(())
+}
+
+/// A program with `load = "runtime"` starts without the library, says what it misses, and works with it.
+fn loaded_at_run_time() -> Result<(), String> {
+    let scratch = Scratch::new();
+    scratch.file(
+        "Main.clef",
+        "module Main\n\n\
+         type Pair = { First: int64; Second: float; Third: int64 }\n\n\
+         [<Extern(\"__twice\", EntryPoint = \"twice\")>]\n\
+         extern Pair twice(pair: Pair, by: int)\n\n\
+         [<Extern(\"__twice\", EntryPoint = \"absent\")>]\n\
+         extern int absent(n: int)\n\n\
+         [<EntryPoint>]\nlet main (args: string array) : int =\n    \
+         printfn \"started\"\n    \
+         if args.Length > 0 then\n        \
+         let p = twice({ First = 20L; Second = 1.5; Third = 3L }, args.Length + 1)\n        \
+         printfn \"%d %g %d\" p.First p.Second p.Third\n    \
+         if args.Length > 1 then printfn \"%d\" (absent(1))\n    0\n",
+    );
+    scratch.file(
+        "p.fidproj",
+        "[package]\nname = \"p\"\n[build]\nsources = [\"Main.clef\"]\n\
+         [link.library.twice]\nload = \"runtime\"\npath = \"lib\"\nfile = \"libtwice.so.2\"\n\
+         package = \"the package libtwice2\"\n",
+    );
+    let program = scratch.0.join("p");
+    let library = scratch.0.join("lib/libtwice.so.2");
+    let source = scratch.file(
+        "twice.c",
+        "struct pair { long a; double b; long c; };\n\
+         struct pair twice(struct pair p, int n) { p.a *= n; p.b *= n; p.c *= n; return p; }\n",
+    );
+    for level in ["-O0", "--release"] {
+        let _ = std::fs::remove_file(&library);
+        ok(Command::new(clefc()).arg("build").arg(&scratch.0).arg("-o").arg(&program).arg(level))?;
+        same("without the library", "started\n", &ok(&mut Command::new(&program))?)?;
+        let stopped = |args: &[&str], words: &[&str]| -> Result<(), String> {
+            let done = run(Command::new(&program).args(args), "")?;
+            match words.iter().find(|w| !done.stderr.contains(**w)) {
+                None if done.code == 134 => Ok(()),
+                _ => Err(format!("{args:?}: exit code {}\n{}", done.code, done.stderr)),
+            }
+        };
+        let words = ["Main.clef:15:17", "`twice`", "libtwice.so.2", "install the package libtwice2"];
+        stopped(&["a"], &words)?;
+        std::fs::create_dir_all(scratch.0.join("lib")).map_err(|e| e.to_string())?;
+        ok(Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source))?;
+        let printed = ok(Command::new(&program).arg("a").env("CLEF_DEBUG_LEAKS", "1"))?;
+        same("with the library", "started\n40 3 6\n", &printed)?;
+        stopped(&["a", "b"], &["Main.clef:17", "`absent` is not in the library `twice`", "libtwice2"])?;
     }
     Ok(())
 }
@@ -209,6 +263,8 @@ fn link_settings() -> Result<(), String> {
     refused(&mut build(named), "CLEF0807", &["libclefnothing", "[link] libraries"])?;
     let named = "[link.library.clefnothing]\nkind = \"static\"\npackage = \"libclefnothing-dev\"";
     refused(&mut build(named), "CLEF0807", &["libclefnothing-dev", "[link.library.clefnothing]"])?;
+    let both = "[link.library.nothing]\nload = \"runtime\"\nkind = \"static\"";
+    refused(&mut build(both), "CLEF0805", &["[link.library.nothing]", "static"])?;
     ok(&mut build("[link]\nlibraries = [\"m\"]\nrpath = [\"$ORIGIN/lib\"]"))?;
     same("what it prints", "hello\n", &ok(&mut Command::new(scratch.0.join("p")))?)
 }

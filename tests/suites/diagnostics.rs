@@ -21,6 +21,7 @@ const NO_EXAMPLE: &[(&str, &str)] = &[
     ("CLEF0703", "only `bindgen` finds it; the bindgen suite has settings"),
     ("CLEF0524", "the type checker reports the same as CLEF0505 before; the graph is checked again"),
     ("CLEF0560", "only `build` finds it"),
+    ("CLEF0561", "only `emit aie` finds it; the npu suite has programs"),
 ];
 
 pub fn trials() -> Vec<Trial> {

@@ -106,10 +106,16 @@ fn same_results() -> Result<(), String> {
     }
     let host = inputs.output(&inputs.build("host", &example(), &["--release"])?, &[])?;
     let vulkan = inputs.build("vulkan", &example(), &["--gpu", "vulkan"])?;
+    let copied = inputs.output(&vulkan, &[("CLEF_AGENTS", "vulkan"), ("CLEF_VULKAN_MEMORY", "device")])?;
     let vulkan = inputs.output(&vulkan, &[("CLEF_AGENTS", "vulkan")])?;
     let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
-    for (how, output) in [("interpreter", &interpreted.stdout), ("host executor", &host), ("Vulkan", &vulkan)]
-    {
+    let results = [
+        ("interpreter", &interpreted.stdout),
+        ("host executor", &host),
+        ("Vulkan", &vulkan),
+        ("Vulkan with copies", &copied),
+    ];
+    for (how, output) in results {
         inputs.check(how, output)?;
         if first(output) != first(&host) {
             return Err(format!("{how}: other tokens: {}", first(output)));

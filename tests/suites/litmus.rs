@@ -7,6 +7,7 @@ use clef_tests::{Scratch, clefc, root, run, same};
 use libtest_mimic::Trial;
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 const TABLES: [&str; 3] = ["hsa-gfx1151", "hsa-gfx942", "vulkan"];
@@ -108,7 +109,20 @@ fn test(line: &str) -> Result<(), String> {
         let done = run(Command::new(&binary).env("CLEF_ADVERSARIAL", seed.to_string()), "")?;
         same(&format!("seed {seed}: {}", done.stderr), &meaning.stdout, &done.stdout)?;
     }
-    Ok(())
+    with_copies(&file, &folder, &meaning.stdout)
+}
+
+/// On Vulkan with a copy of each buffer on both sides.
+fn with_copies(file: &Path, folder: &Scratch, wanted: &str) -> Result<(), String> {
+    let binary = folder.0.join("vulkan");
+    let mut build = Command::new(clefc());
+    let built = run(build.args(["build", "--gpu", "vulkan"]).arg(file).arg("-o").arg(&binary), "")?;
+    if built.code != 0 {
+        return Err(built.stderr);
+    }
+    let mut program = Command::new(&binary);
+    let done = run(program.env("CLEF_AGENTS", "vulkan").env("CLEF_VULKAN_MEMORY", "device"), "")?;
+    same(&format!("memory of the device: {}", done.stderr), wanted, &done.stdout)
 }
 
 /// The Clef program of a litmus line's middle part.

@@ -130,7 +130,10 @@ fn with_agents(path: &Path, expected: &Expectation, folder: &Scratch) -> Result<
         expected.check(&format!("adversarial memory, seed {seed}"), &run(&mut command, &expected.stdin)?)?;
     }
     let program = build(path, folder, "vulkan", &["--gpu", "vulkan"])?;
-    let mut command = Command::new(&program);
-    command.args(&expected.args).env("CLEF_AGENTS", "vulkan");
-    expected.check("Vulkan", &run(&mut command, &expected.stdin)?)
+    for memory in ["host", "device"] {
+        let mut command = Command::new(&program);
+        command.args(&expected.args).env("CLEF_AGENTS", "vulkan").env("CLEF_VULKAN_MEMORY", memory);
+        expected.check(&format!("Vulkan, memory {memory}"), &run(&mut command, &expected.stdin)?)?;
+    }
+    Ok(())
 }

@@ -51,12 +51,16 @@ impl Lower<'_> {
                 self.c_argument(node, operand, v, &mut args, &mut left);
             }
         }
+        let callee = match self.loaded_function(node, id) {
+            Some(address) => Callee::Pointer(address),
+            None => Callee::Symbol(&function.entry),
+        };
         let value = match place {
             Some(place) => {
-                self.call_for_struct(&function.entry, &args, function.ret, place);
+                self.call_for_struct(callee, &args, function.ret, place);
                 self.load_c(function.ret, place, 0)
             }
-            None => self.call_for_scalar(&function.entry, &args, function.ret),
+            None => self.call_for_scalar(callee, &args, function.ret),
         };
         if let Some(v) = value {
             self.set(node, v);
@@ -72,24 +76,24 @@ impl Lower<'_> {
         vec![("llvm.sret", self.cx.type_attr(ty)), ("llvm.noalias", self.cx.unit())]
     }
 
-    fn call_for_scalar(&mut self, entry: &str, args: &Arguments, ret: TypeId) -> Option<Value> {
+    fn call_for_scalar(&mut self, callee: Callee, args: &Arguments, ret: TypeId) -> Option<Value> {
         if *self.psg.types.get(ret) == Type::String {
-            let raw = self.c_call(entry, args, self.cx.ty.ptr)?;
+            let raw = self.c_call(callee, args, self.cx.ty.ptr)?;
             return Some(self.text_from_c(raw));
         }
         let ty = self.ret_type(ret);
-        self.c_call(entry, args, ty)
+        self.c_call(callee, args, ty)
     }
 
     /// Calls a function that gives a struct; its bytes are at `place` afterwards.
-    fn call_for_struct(&mut self, entry: &str, args: &Arguments, ret: TypeId, place: Value) {
+    fn call_for_struct(&mut self, callee: Callee, args: &Arguments, ret: TypeId, place: Value) {
         if self.returns_in_memory(ret) {
-            self.c_call(entry, args, self.cx.ty.void);
+            self.c_call(callee, args, self.cx.ty.void);
             return;
         }
         let parts = self.registers(ret);
         let ty = self.registers_type(&parts);
-        let Some(v) = self.c_call(entry, args, ty) else { return };
+        let Some(v) = self.c_call(callee, args, ty) else { return };
         if let [_] = parts[..] {
             return self.cx.store(v, place);
         }
@@ -197,9 +201,11 @@ impl Lower<'_> {
         Some(self.cx.array(&dicts))
     }
 
-    fn c_call(&mut self, entry: &str, args: &Arguments, ret: Ty) -> Option<Value> {
+    fn c_call(&mut self, callee: Callee, args: &Arguments, ret: Ty) -> Option<Value> {
         let arg_attrs = self.dictionaries(&args.attrs);
-        if self.declared.insert(entry.to_string()) {
+        if let Callee::Symbol(entry) = callee
+            && self.declared.insert(entry.to_string())
+        {
             let params: Vec<Ty> = args.values.iter().map(|&a| self.cx.type_of(a)).collect();
             let def = FuncDef {
                 name: entry,
@@ -215,7 +221,7 @@ impl Lower<'_> {
             self.cx.func(&def, false);
         }
         let extra: Vec<Named> = arg_attrs.map(|a| ("arg_attrs", a)).into_iter().collect();
-        let op = self.cx.call_op(Callee::Symbol(entry), &args.values, ret, Conv::C, Tail::No, &extra);
+        let op = self.cx.call_op(callee, &args.values, ret, Conv::C, Tail::No, &extra);
         (ret != self.cx.ty.void).then(|| self.cx.result(op, 0))
     }
 

@@ -19,6 +19,7 @@ mod func;
 mod glue;
 mod intrinsic;
 mod kernel;
+mod library;
 mod memory;
 mod phases;
 mod program;

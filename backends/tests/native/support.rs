@@ -76,6 +76,7 @@ pub fn job(psg: Psg, opt_level: u8, want: Want) -> Job {
             debug_info: true,
             dump_after: None,
             time_passes: false,
+            libraries: Vec::new(),
         },
         want,
     }

@@ -32,6 +32,7 @@ fn job(mut psg: Psg, opt_level: u8, want: Want) -> Job {
         debug_info: true,
         dump_after: None,
         time_passes: false,
+        libraries: Vec::new(),
     };
     let table = fences::tables::find("hsa-gfx1151").expect("the table of the default GPU");
     let (plan, _) = fences::analyse(&psg, &kernels, &FenceOptions { table, agents: BTreeMap::new() });

@@ -57,6 +57,7 @@ pub enum Effect {
     Reads,
     Writes,
     ReadsWrites,
+    Releases,
 }
 
 #[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq)]

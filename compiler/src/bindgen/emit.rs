@@ -240,6 +240,7 @@ impl Printer<'_> {
             (Some(Effect::Reads), _) => "[<Reads>] ",
             (Some(Effect::Writes), _) => "[<Writes>] ",
             (Some(Effect::ReadsWrites), _) => "[<ReadsWrites>] ",
+            (Some(Effect::Releases), _) => "[<Releases>] ",
             (None, CType::Pointer { is_const: true, .. }) => "[<Reads>] ",
             (None, _) => "",
         };

@@ -80,6 +80,7 @@ pub fn code_for(
             debug_info: !code.release,
             dump_after: request.dump_after,
             time_passes: code.time_passes,
+            libraries: link::libraries::at_run_time(&project.link, &project.folder),
         },
         want: request.want,
     };
@@ -88,7 +89,7 @@ pub fn code_for(
         Failure::Bug(text) => bug(text),
     })?;
     if !answer.refused.is_empty() {
-        let refused: Vec<Diagnostic> = answer.refused.iter().map(refusal).collect();
+        let refused: Vec<Diagnostic> = answer.refused.iter().map(|r| refusal(r, request.want)).collect();
         render::show(&checked.session, &render::in_order(refused), input.message_format);
         return Err(crate::output::ERRORS);
     }
@@ -96,7 +97,13 @@ pub fn code_for(
     Ok((answer, timings))
 }
 
-fn refusal(refused: &Refused) -> Diagnostic {
+fn refusal(refused: &Refused, want: Want) -> Diagnostic {
+    if want == Want::Aie {
+        let text = format!("this dispatch of `{}` has no form for the NPU's array", refused.kernel);
+        return Diagnostic::error(codes::NO_NPU_FORM, refused.span, text)
+            .here(&refused.why)
+            .help("the host plays the NPU for it all the same; only `clefc emit aie` needs the form");
+    }
     let text = format!("the kernel `{}` cannot run on the GPU through Vulkan", refused.kernel);
     Diagnostic::error(codes::NO_GPU_FORM, refused.span, text)
         .here(&refused.why)

@@ -6,6 +6,7 @@
 use crate::backend::find_program;
 use clef_frontend::codes;
 use clef_frontend::diagnostic::Diagnostic;
+use clef_psg::job::RuntimeLibrary;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,11 @@ pub struct Library {
     pub path: Option<PathBuf>,
     #[serde(default)]
     pub kind: Kind,
+    /// When the program looks for it.
+    #[serde(default)]
+    pub load: Load,
+    /// The file to load at run time, where it is not `libNAME.so`: `libsqlite3.so.0`.
+    pub file: Option<String>,
     /// Its package, to be named where it is missing.
     pub package: Option<String>,
     /// Ask pkg-config under this name instead.
@@ -56,6 +62,59 @@ pub enum Kind {
     #[default]
     Shared,
     Static,
+}
+
+#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum Load {
+    /// When it starts: it does not start without.
+    #[default]
+    Start,
+    /// At the first call of one of its functions.
+    Runtime,
+}
+
+/// The libraries that the program loads when it needs them. A path of the project file becomes an absolute one, whether
+/// the library is there yet or not.
+pub fn at_run_time(link: &Link, folder: &Path) -> Vec<RuntimeLibrary> {
+    let chosen = link.library.iter().filter(|(_, library)| library.load == Load::Runtime);
+    chosen
+        .map(|(name, library)| {
+            let file = library.file.clone().unwrap_or_else(|| format!("lib{name}.so"));
+            let mut files = Vec::new();
+            if let Some(path) = &library.path {
+                let path = folder.join(path);
+                let path = std::path::absolute(&path).unwrap_or(path);
+                // A folder that is not there yet has no ending of a library's file.
+                let is_file = path.is_file() || path.to_string_lossy().contains(".so");
+                files.push(if is_file { path } else { path.join(&file) }.display().to_string());
+            }
+            files.push(file);
+            RuntimeLibrary { name: name.clone(), files, package: library.package.clone() }
+        })
+        .collect()
+}
+
+/// Settings of one library that contradict each other.
+fn contradiction(name: &str, library: &Library) -> Option<Diagnostic> {
+    let at_run_time = library.load == Load::Runtime;
+    let (text, help) = if at_run_time && library.kind == Kind::Static {
+        (
+            "a static library cannot be loaded at run time",
+            "take away `kind = \"static\"` or `load = \"runtime\"`",
+        )
+    } else if at_run_time && !library.needs.is_empty() {
+        (
+            "`needs` is for the linker, and this library is not linked",
+            "take away `needs`: a shared library says itself what it needs",
+        )
+    } else if !at_run_time && library.file.is_some() {
+        ("`file` names what is loaded at run time", "add `load = \"runtime\"`, or use `path`")
+    } else {
+        return None;
+    };
+    let text = format!("`[link.library.{name}]`: {text}");
+    Some(Diagnostic::without_place(codes::BAD_PROJECT, text).help(help))
 }
 
 /// The linker's arguments for all libraries. `folder` is the project file's.
@@ -94,7 +153,17 @@ fn library(
     args: &mut Vec<String>,
     rpaths: &mut Vec<String>,
 ) -> Result<(), Diagnostic> {
+    if let Some(diagnostic) = contradiction(name, library) {
+        return Err(diagnostic);
+    }
     let setting = format!("`[link.library.{name}]`");
+    if library.load == Load::Runtime {
+        // Only where to look is of interest.
+        if let Some(package) = &library.pkg_config {
+            rpaths.extend(folders(&ask(package, library.kind, &setting, library.package.as_deref())?));
+        }
+        return Ok(());
+    }
     if let Some(package) = &library.pkg_config {
         let words = ask(package, library.kind, &setting, library.package.as_deref())?;
         if library.kind == Kind::Shared {

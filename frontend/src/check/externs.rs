@@ -111,7 +111,9 @@ impl<'a> Checker<'a> {
             let ty = self.type_expr(&p.ty);
             let ty = self.types.zonk(ty);
             let name = p.name.map_or_else(|| Ustr::from(&format!("arg{n}")), |i| i.name);
-            let effect = if self.has_attribute(&p.attributes, "ReadsWrites") {
+            let effect = if self.has_attribute(&p.attributes, "Releases") {
+                Some(ParamEffect::Releases)
+            } else if self.has_attribute(&p.attributes, "ReadsWrites") {
                 Some(ParamEffect::ReadsWrites)
             } else {
                 match (

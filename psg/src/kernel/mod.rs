@@ -56,7 +56,7 @@ fn declared(kernel: &Kernel) -> KernelInfo {
         mode: p.element.map(|_| match p.declared {
             Some(ParamEffect::Reads) => Mode::Read,
             Some(ParamEffect::Writes) => Mode::Write,
-            Some(ParamEffect::ReadsWrites) | None => Mode::ReadWrite,
+            Some(ParamEffect::ReadsWrites | ParamEffect::Releases) | None => Mode::ReadWrite,
         }),
         covers: false,
     });

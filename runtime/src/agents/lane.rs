@@ -12,7 +12,7 @@ use super::table::{self, HsaApi, QueueHead, Role, Signal};
 use super::{Backing, backing, executor, host_code, params, resolve, route, stopped};
 use crate::abi::{Arg, Dispatch, FLAG_BARRIER_BEFORE, FLAG_BARRIER_BEHIND, FLAG_CLEAN_HSA, Loc, Phase};
 use crate::stop::stop_at;
-use crate::vulkan::{Launch, PhaseLaunch, Vulkan};
+use crate::vulkan::{Effect, Launch, PhaseLaunch, Vulkan};
 use crate::{buffers, hsa, trace};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -497,6 +497,34 @@ unsafe fn note_uses(
     }
 }
 
+/// The managed buffers among a dispatch's arguments, each once, with what the kernel does to it.
+///
+/// # Safety
+/// `args` has one word for each parameter.
+unsafe fn managed(
+    table: &mut buffers::Table,
+    params: &[crate::abi::Param],
+    args: *const u64,
+) -> Vec<(usize, Effect)> {
+    let mut found: Vec<(usize, Effect)> = Vec::new();
+    for (n, param) in params.iter().enumerate().filter(|(_, p)| p.kind == 1) {
+        // SAFETY: the caller's promise.
+        let address = unsafe { *args.add(n) } as usize;
+        let Some(buffer) = table.find(address) else { continue };
+        let (start, bytes) = (buffer.start, buffer.bytes);
+        if buffer.managed().is_none() {
+            continue;
+        }
+        let whole = address == start && bytes.is_multiple_of(usize::from(param.size.max(1)));
+        let effect = Effect::of(param, whole);
+        match found.iter_mut().find(|(other, _)| *other == start) {
+            Some((_, known)) => *known = known.and(effect),
+            None => found.push((start, effect)),
+        }
+    }
+    found
+}
+
 unsafe fn submit_vulkan(
     vulkan: &'static Vulkan,
     number: usize,
@@ -516,9 +544,18 @@ unsafe fn submit_vulkan(
     let (params, phases): (_, &[Phase]) =
         unsafe { (params(kernel), std::slice::from_raw_parts(kernel.phases, kernel.n_phases as usize)) };
     let (mut host, mut device) = (Vec::new(), Vec::new());
+    let mut follow = Vec::new();
+    for (other, sequence) in after(dispatch, number) {
+        match other {
+            // The NPU's lane has no semaphore: plans have a wait there.
+            0 => wait(0, sequence, &dispatch.loc),
+            gpu => follow.push((gpu - 1, sequence)),
+        }
+    }
+    // Held until the dispatch is recorded: a host thread that touches a managed buffer meanwhile waits for it.
+    let mut table = buffers::table();
     // SAFETY: the caller's promise.
     unsafe {
-        let mut table = buffers::table();
         resolve(&mut table, dispatch, params, args, false, &mut host);
         resolve(&mut table, dispatch, params, args, true, &mut device);
     }
@@ -533,18 +570,22 @@ unsafe fn submit_vulkan(
             PhaseLaunch { phase, extents }
         })
         .collect();
-    let mut follow = Vec::new();
-    for (other, sequence) in after(dispatch, number) {
-        match other {
-            // The NPU's lane has no semaphore: plans have a wait there.
-            0 => wait(0, sequence, &dispatch.loc),
-            gpu => follow.push((gpu - 1, sequence)),
-        }
+    // SAFETY: the caller's promise.
+    let managed = unsafe { managed(&mut table, params, args) };
+    let mut copies = Vec::new();
+    let mut copied = Vec::new();
+    for &(start, effect) in &managed {
+        let Some(buffer) = table.find(start).and_then(buffers::Buffer::managed) else { continue };
+        let (copy, behind) = vulkan.prepare(buffer, queue, effect)?;
+        copied.push(copy.is_some());
+        copies.extend(copy);
+        follow.extend(behind);
     }
     let launch = Launch {
         params,
         args: &device,
         phases: &launches,
+        copies: &copies,
         barrier_before: dispatch.flags & FLAG_BARRIER_BEFORE != 0,
         barrier_behind: dispatch.flags & FLAG_BARRIER_BEHIND != 0,
         after: &follow,
@@ -552,8 +593,13 @@ unsafe fn submit_vulkan(
     };
     let sequence = vulkan.dispatch(queue, &launch)?;
     UNSUBMITTED.store(true, Ordering::Relaxed);
+    for (&(start, effect), copied) in managed.iter().zip(copied) {
+        if let Some(buffer) = table.find(start).and_then(buffers::Buffer::managed) {
+            buffer.after_dispatch((queue, sequence), effect, copied);
+        }
+    }
     // SAFETY: the caller's promise.
-    unsafe { note_uses(&mut buffers::table(), dispatch, args, number, sequence) };
+    unsafe { note_uses(&mut table, dispatch, args, number, sequence) };
     Ok(sequence)
 }
 

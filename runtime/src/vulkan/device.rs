@@ -18,6 +18,12 @@ pub struct Device {
     pub submitting: std::sync::Mutex<()>,
     /// Identifies driver and device for caches on disk.
     pub cache_key: String,
+    /// The device has memory of its own behind a bus.
+    pub discrete: bool,
+    /// The functions that take pages of the host as memory, where the device can.
+    pub import: Option<ash::ext::external_memory_host::Device>,
+    /// Of such pages: alignment of address and length.
+    pub import_alignment: u64,
     // Kept: the functions of `handle` belong to these.
     _instance: Instance,
     _entry: Entry,
@@ -74,7 +80,10 @@ impl Device {
             .queue_priorities(&priorities)];
         let mut features = features(&instance, physical);
         check(&name, &features)?;
+        let (importing, import_alignment) = importing(&instance, physical);
+        let extensions = [ash::ext::external_memory_host::NAME.as_ptr()];
         let info = vk::DeviceCreateInfo::default()
+            .enabled_extension_names(if importing { &extensions } else { &[] })
             .queue_create_infos(&queue_info)
             .enabled_features(&features.core)
             .push_next(&mut features.v11)
@@ -83,6 +92,7 @@ impl Device {
         let handle = unsafe { instance.create_device(physical, &info, None) }.map_err(reason)?;
         // SAFETY: these queues were just created.
         let queues = (0..count).map(|n| unsafe { handle.get_device_queue(family as u32, n) }).collect();
+        let import = importing.then(|| ash::ext::external_memory_host::Device::new(&instance, &handle));
         let cache_key =
             format!("{:x}-{:x}-{:x}", properties.vendor_id, properties.device_id, properties.driver_version);
         let limits = Limits { groups: properties.limits.max_compute_work_group_count };
@@ -96,10 +106,36 @@ impl Device {
             queues,
             submitting: std::sync::Mutex::new(()),
             cache_key,
+            discrete: properties.device_type == vk::PhysicalDeviceType::DISCRETE_GPU,
+            import,
+            import_alignment,
             _instance: instance,
             _entry: entry,
         })
     }
+}
+
+impl Device {
+    /// Whether pages of the host can be the device's memory.
+    pub fn imports(&self) -> bool {
+        self.import.is_some()
+    }
+}
+
+/// Whether the device takes pages of the host as memory, and their alignment.
+fn importing(instance: &Instance, physical: vk::PhysicalDevice) -> (bool, u64) {
+    let mut host = vk::PhysicalDeviceExternalMemoryHostPropertiesEXT::default();
+    let mut all = vk::PhysicalDeviceProperties2::default().push_next(&mut host);
+    // SAFETY: the handle belongs to this instance; drivers skip structures that they do not know.
+    unsafe {
+        let known = instance.enumerate_device_extension_properties(physical).unwrap_or_default();
+        let name = ash::ext::external_memory_host::NAME;
+        if !known.iter().any(|e| e.extension_name_as_c_str() == Ok(name)) {
+            return (false, 1);
+        }
+        instance.get_physical_device_properties2(physical, &mut all);
+    }
+    (true, host.min_imported_host_pointer_alignment.max(1))
 }
 
 fn instance(entry: &Entry) -> Result<Instance, String> {

@@ -4,18 +4,23 @@
 //!   submitted when the host waits for it, when another queue must follow it, or when it is long.
 //! - Each queue has one timeline semaphore; its value is the sequence number of the newest finished dispatch.
 //! - Barriers are recorded where the fence plan says, and nowhere else, save between the launches of one kernel.
-//! - Unified buffers are host-visible and host-coherent, in the device's own memory where it has such; the host uses
-//!   the mapped pointer, kernels the device address.
+//! - Unified buffers are host-visible and host-coherent where host and device share memory: the host uses the mapped
+//!   pointer, kernels the device address, and nothing is copied. On a discrete device they are [`managed`]: one copy on
+//!   each side, and the side that is newest is tracked.
 //! - Pipelines are made once per program and cached on disk between runs.
 //!
-//! It does not: import foreign memory, use several devices, or survive the loss of the device (which is reported).
+//! It does not: use several devices, or survive the loss of the device (which is reported).
 
 mod device;
+mod faults;
+mod managed;
 mod memory;
 mod pipeline;
 mod queue;
+mod transfer;
 
 pub use device::{Device, Limits};
+pub use managed::{Copy, Effect, Managed};
 pub use memory::Allocation;
 pub use queue::{Launch, PhaseLaunch, Stopped};
 
@@ -32,6 +37,9 @@ pub const QUEUES: usize = 8;
 pub struct Vulkan {
     queues: Vec<Mutex<Queue>>,
     pipelines: Pipelines,
+    /// Made with the first copy to the host.
+    transfer: Mutex<Option<transfer::Transfer>>,
+    policy: managed::Policy,
     device: Device,
 }
 
@@ -39,10 +47,11 @@ impl Vulkan {
     /// Opens the loader and the best device. The error says what is missing, in a sentence.
     pub fn open() -> Result<Self, String> {
         let device = Device::open()?;
+        let policy = managed::Policy::choose(&device)?;
         let pipelines = Pipelines::new(&device)?;
         let queues =
             (0..QUEUES).map(|n| Ok(Mutex::new(Queue::new(&device, n)?))).collect::<Result<_, String>>()?;
-        Ok(Self { queues, pipelines, device })
+        Ok(Self { queues, pipelines, transfer: Mutex::new(None), policy, device })
     }
 
     /// The device's name and the driver's version of Vulkan, for listings.
@@ -63,6 +72,41 @@ impl Vulkan {
     /// Frees an allocation that no pending dispatch uses.
     pub fn free(&self, allocation: Allocation) {
         memory::free(&self.device, allocation);
+    }
+
+    /// Zeroed memory with a copy on each side, if that is what buffers of this kind get here.
+    pub fn allocate_managed(&self, bytes: u64, near_device: bool) -> Result<Option<Managed>, String> {
+        self.policy.splits(bytes, near_device).then(|| Managed::new(&self.device, bytes)).transpose()
+    }
+
+    /// Before a dispatch that uses a managed buffer: see [`Managed::before_dispatch`].
+    pub fn prepare(
+        &self,
+        buffer: &mut Managed,
+        queue: usize,
+        effect: Effect,
+    ) -> Result<(Option<Copy>, Option<(usize, u64)>), String> {
+        let (copy, behind) = buffer.before_dispatch(&self.device, queue, effect)?;
+        Ok((copy, behind.filter(|&(other, sequence)| !self.is_done(other, sequence))))
+    }
+
+    /// Frees a buffer that no pending dispatch uses.
+    pub fn free_managed(&self, buffer: Managed) {
+        buffer.free(&self.device);
+    }
+
+    /// Waits until a dispatch has ended; what it reports stays for the program's own wait.
+    fn await_end(&self, queue: usize, sequence: u64) -> Result<(), String> {
+        self.lock(queue)?.await_end(&self.device, sequence)
+    }
+
+    /// Copies and waits.
+    fn copy_now(&self, from: vk::Buffer, to: vk::Buffer, bytes: u64) -> Result<(), String> {
+        let mut transfer = self.transfer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if transfer.is_none() {
+            *transfer = Some(transfer::Transfer::new(&self.device)?);
+        }
+        transfer.as_mut().map_or(Ok(()), |t| t.copy(&self.device, from, to, bytes))
     }
 
     /// Records a dispatch; its sequence number on the queue, from 1.
@@ -102,6 +146,7 @@ impl Vulkan {
             }
         }
         self.pipelines.save(&self.device);
+        managed::report();
         Ok(stopped)
     }
 

@@ -2,7 +2,7 @@
 
 use super::memory::{self, Allocation};
 use super::pipeline::{PUSH_BYTES, Pipelines};
-use super::{Device, push_bytes, reason};
+use super::{Copy, Device, push_bytes, reason};
 use crate::abi;
 use ash::vk;
 use std::collections::VecDeque;
@@ -23,6 +23,8 @@ pub struct Launch<'a> {
     /// Device addresses for buffers.
     pub args: &'a [abi::Arg],
     pub phases: &'a [PhaseLaunch<'a>],
+    /// Before it, in any order.
+    pub copies: &'a [Copy],
     pub barrier_before: bool,
     pub barrier_behind: bool,
     /// (queue, sequence) of dispatches of other queues that must end first.
@@ -121,6 +123,7 @@ impl Queue {
         launch: &Launch<'_>,
     ) -> Result<u64, String> {
         let buffer = self.open_buffer(device)?;
+        self.record_copies(device, buffer, launch.copies);
         if launch.barrier_before {
             barrier(device, buffer, vk::PipelineStageFlags::COMPUTE_SHADER, DEVICE_ACCESS);
         }
@@ -147,6 +150,34 @@ impl Queue {
             self.flush(device)?;
         }
         Ok(sequence)
+    }
+
+    /// Copies behind what the queue did with the buffers before, and in front of everything that follows.
+    fn record_copies(&self, device: &Device, buffer: vk::CommandBuffer, copies: &[Copy]) {
+        if copies.is_empty() {
+            return;
+        }
+        let (compute, transfer) = (vk::PipelineStageFlags::COMPUTE_SHADER, vk::PipelineStageFlags::TRANSFER);
+        let written = vk::AccessFlags::TRANSFER_WRITE;
+        between(
+            device,
+            buffer,
+            (compute | transfer, vk::AccessFlags::SHADER_WRITE | written),
+            (transfer, written),
+        );
+        for &copy in copies {
+            // SAFETY: the command buffer is recording; the buffers live until the dispatch has ended.
+            unsafe {
+                match copy {
+                    Copy::Zero { to } => device.handle.cmd_fill_buffer(buffer, to, 0, vk::WHOLE_SIZE, 0),
+                    Copy::Bytes { from, to, bytes } => {
+                        let all = [vk::BufferCopy::default().size(bytes)];
+                        device.handle.cmd_copy_buffer(buffer, from, to, &all);
+                    }
+                }
+            }
+        }
+        between(device, buffer, (transfer, written), (compute, DEVICE_ACCESS));
     }
 
     fn record_phase(
@@ -241,7 +272,8 @@ impl Queue {
         let Some(buffer) = self.open.take() else { return Ok(()) };
         self.open_launches = 0;
         let (semaphores, values): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waits).into_iter().unzip();
-        let stages = vec![vk::PipelineStageFlags::COMPUTE_SHADER; semaphores.len()];
+        let stage = vk::PipelineStageFlags::COMPUTE_SHADER | vk::PipelineStageFlags::TRANSFER;
+        let stages = vec![stage; semaphores.len()];
         let (signals, signal_values, buffers) = ([self.semaphore], [self.newest], [buffer]);
         let mut timeline = vk::TimelineSemaphoreSubmitInfo::default()
             .wait_semaphore_values(&values)
@@ -271,6 +303,14 @@ impl Queue {
         self.reap(device, sequence)
     }
 
+    /// Waits for a dispatch and looks at no report.
+    pub fn await_end(&mut self, device: &Device, sequence: u64) -> Result<(), String> {
+        if sequence > self.submitted_to {
+            self.flush(device)?;
+        }
+        self.advance(device, sequence)
+    }
+
     /// Whether a dispatch has ended.
     pub fn is_done(&mut self, device: &Device, sequence: u64) -> Result<bool, String> {
         if sequence > self.submitted_to {
@@ -284,7 +324,7 @@ impl Queue {
         Ok(sequence <= self.finished)
     }
 
-    fn reap(&mut self, device: &Device, sequence: u64) -> Result<Option<Stopped>, String> {
+    fn advance(&mut self, device: &Device, sequence: u64) -> Result<(), String> {
         if sequence > self.finished {
             let (semaphores, values) = ([self.semaphore], [sequence]);
             let info = vk::SemaphoreWaitInfo::default().semaphores(&semaphores).values(&values);
@@ -294,6 +334,11 @@ impl Queue {
                 self.finished = device.handle.get_semaphore_counter_value(self.semaphore).map_err(reason)?;
             }
         }
+        Ok(())
+    }
+
+    fn reap(&mut self, device: &Device, sequence: u64) -> Result<Option<Stopped>, String> {
+        self.advance(device, sequence)?;
         while let Some(&(last, buffer)) = self.submitted.front().filter(|(last, _)| *last <= self.finished) {
             debug_assert!(last <= self.finished);
             self.free.push(buffer);
@@ -324,14 +369,24 @@ fn barrier(
     stages: vk::PipelineStageFlags,
     access: vk::AccessFlags,
 ) {
-    let barriers =
-        [vk::MemoryBarrier::default().src_access_mask(vk::AccessFlags::SHADER_WRITE).dst_access_mask(access)];
+    let compute = (vk::PipelineStageFlags::COMPUTE_SHADER, vk::AccessFlags::SHADER_WRITE);
+    between(device, buffer, compute, (stages, access));
+}
+
+/// What was done in the first stages with its accesses, before what is done in the second.
+fn between(
+    device: &Device,
+    buffer: vk::CommandBuffer,
+    first: (vk::PipelineStageFlags, vk::AccessFlags),
+    second: (vk::PipelineStageFlags, vk::AccessFlags),
+) {
+    let barriers = [vk::MemoryBarrier::default().src_access_mask(first.1).dst_access_mask(second.1)];
     // SAFETY: the command buffer is recording.
     unsafe {
         device.handle.cmd_pipeline_barrier(
             buffer,
-            vk::PipelineStageFlags::COMPUTE_SHADER,
-            stages,
+            first.0,
+            second.0,
             vk::DependencyFlags::empty(),
             &barriers,
             &[],

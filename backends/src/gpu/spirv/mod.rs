@@ -24,7 +24,7 @@ mod ops;
 mod own;
 mod quads;
 mod shared;
-mod types;
+pub mod types;
 mod wide;
 mod writer;
 

@@ -163,7 +163,7 @@ impl Run<'_> {
             let mode = match effects.get(i).copied().flatten() {
                 Some(ParamEffect::Reads) => Mode::Read,
                 Some(ParamEffect::Writes) => Mode::Write,
-                Some(ParamEffect::ReadsWrites) | None => Mode::ReadWrite,
+                Some(ParamEffect::ReadsWrites | ParamEffect::Releases) | None => Mode::ReadWrite,
             };
             let value = frame.get(o);
             list.extend(self.reached(&value, mode, false));
