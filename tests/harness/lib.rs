@@ -1,5 +1,8 @@
 //! What all suites share: where things are, running the compiler, comparing with golden files.
 
+pub mod random;
+pub mod shrink;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;

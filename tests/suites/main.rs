@@ -12,6 +12,7 @@ mod litmus;
 mod managed;
 mod npu;
 mod programs;
+mod random_language;
 mod snapshots;
 mod spec;
 mod tidy;
@@ -41,6 +42,7 @@ fn main() {
     trials.extend(kernels::trials());
     trials.extend(npu::trials());
     trials.extend(abi::trials());
+    trials.extend(random_language::trials());
     trials.extend(voice::trials());
     trials.extend(bindgen::trials());
     libtest_mimic::run(&arguments, trials).exit();
@@ -49,4 +51,18 @@ fn main() {
 /// A trial from a function that returns a reason for failure.
 pub fn trial(name: impl Into<String>, test: impl FnOnce() -> Result<(), String> + Send + 'static) -> Trial {
     Trial::test(name, move || test().map_err(Into::into))
+}
+
+/// First seed and number of cases of a suite of random programs: `NAME=first:count`, else from 1, and more with
+/// `CLEF_LONG=1`.
+pub fn seeds(name: &str, usual: u64, long: u64) -> (u64, u64) {
+    let asked = std::env::var(name).ok();
+    let pair = asked.as_deref().and_then(|text| text.split_once(':'));
+    if let Some((first, count)) = pair
+        && let (Ok(first), Ok(count)) = (first.parse(), count.parse())
+    {
+        return (first, count);
+    }
+    let is_long = std::env::var("CLEF_LONG").is_ok_and(|v| v == "1");
+    (1, if is_long { long } else { usual })
 }

@@ -151,7 +151,9 @@ impl<'a> Checker<'a> {
             params.push(p);
             rest = r;
         }
+        // Where a sequence is wanted, a generic function may give a list, which becomes one afterwards.
         if let Some(expected) = want.ty
+            && !(self.types.shape(rest).is_none() && self.is_sequence(expected))
             && self.types.compatible(expected, rest)
         {
             let _ = self.types.unify(expected, rest);

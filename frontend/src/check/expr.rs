@@ -128,6 +128,10 @@ impl<'a> Checker<'a> {
         }
     }
 
+    pub(crate) fn is_sequence(&mut self, ty: Ty) -> bool {
+        matches!(self.types.shape(ty), Some(Type::Named(d, _)) if Some(*d) == self.core.seq)
+    }
+
     fn as_sequence(&mut self, id: ExprId, expected: Ty) -> Option<ExprId> {
         let seq = self.core.seq?;
         let Some(Type::Named(d, args)) = self.types.shape(expected) else { return None };
