@@ -154,7 +154,7 @@ pub struct EmitArgs {
     #[arg(short)]
     pub output: Option<PathBuf>,
     /// Print the module after this pass instead
-    #[arg(long, value_parser = ["lower"])]
+    #[arg(long, value_parser = ["lower", "generic"])]
     pub dump_after: Option<String>,
 }
 

@@ -76,6 +76,15 @@ impl Table {
         self.buffers.get_mut(&key)
     }
 
+    /// As [`Self::find`], but also those without references: a pending dispatch that the host runs still uses them.
+    fn holding(&mut self, address: usize) -> Option<&mut Buffer> {
+        if let Some(index) = self.leaving.iter().position(|b| (b.start..b.start + b.bytes).contains(&address))
+        {
+            return self.leaving.get_mut(index);
+        }
+        self.find(address)
+    }
+
     fn collect(&mut self) -> Vec<Buffer> {
         let (done, pending) = std::mem::take(&mut self.leaving).into_iter().partition(|b| b.idle());
         self.leaving = pending;
@@ -164,7 +173,7 @@ fn from_vulkan(vulkan: &Vulkan, bytes: u64, near_device: bool) -> Result<(usize,
 pub fn on_fault(address: usize, write: bool) -> Result<bool, String> {
     let Backing::Vulkan(vulkan) = agents::backing() else { return Ok(false) };
     let mut table = table();
-    let Some(managed) = table.find(address).and_then(Buffer::managed) else { return Ok(false) };
+    let Some(managed) = table.holding(address).and_then(Buffer::managed) else { return Ok(false) };
     managed.on_fault(vulkan, write).map(|()| true)
 }
 

@@ -83,8 +83,8 @@ impl<'a> Checker<'a> {
             E::Lazy(inner) => self.lazy(inner, e.span, want),
             E::Interpolated(parts) => self.interpolated(parts, e.span, want),
             E::Assert(inner) => self.assert(inner, e.span, want),
-            E::Unsupported { form, inner } => {
-                self.outside(form, e.span);
+            // The parser has said that the form is outside the subset; what it holds may have errors of its own.
+            E::Unsupported { inner, .. } => {
                 if let Some(inner) = inner {
                     let mark = self.mark();
                     self.expr(inner, Want::ANY);
@@ -508,8 +508,7 @@ impl<'a> Checker<'a> {
             return self.coerce(id, want);
         }
         if self.types.unify(ty, found).is_err() && self.diags.len() == errors {
-            self.outside("cast", span);
-            return self.error_expr(span);
+            return self.error_expr(span); // the parser has reported the cast
         }
         self.coerce(id, want)
     }

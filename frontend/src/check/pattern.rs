@@ -26,10 +26,7 @@ impl<'a> Checker<'a> {
             P::Apply { path, args } => return self.apply_pattern(path, args, ty, span),
             P::ApplyNamed { path, fields } => self.named_pattern(path, fields, ty, span),
             P::Lit(lit) => self.literal_pattern(lit, ty, span),
-            P::Null => {
-                self.outside("null", span);
-                PatKind::Error
-            }
+            P::Null => PatKind::Error, // the parser has reported it
             P::Tuple(items) => {
                 let tys: Vec<Ty> = match self.types.shape(ty) {
                     Some(Type::Tuple(ts)) if ts.len() == items.len() => ts.clone(),

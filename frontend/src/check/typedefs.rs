@@ -42,11 +42,8 @@ impl<'a> Checker<'a> {
             ast::TypeDefKind::Enum(_) => TypeDefKind::Enum(Vec::new()),
             ast::TypeDefKind::Class { .. } => TypeDefKind::Class(Vec::new()),
             ast::TypeDefKind::Measure(_) => TypeDefKind::Measure,
-            ast::TypeDefKind::Error(form) => {
-                if let Some(form) = form {
-                    self.outside(form, def.name.span);
-                }
-                // Uses of the name are not errors of their own.
+            ast::TypeDefKind::Error(_) => {
+                // The parser has said what is wrong. Uses of the name are not errors of their own.
                 let index = self.abbreviations.len() as u32;
                 let params = params_of(def);
                 let ty = self.types.known.error;
