@@ -6,6 +6,8 @@ mod bindgen;
 mod diagnostics;
 mod docs;
 mod example;
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 mod hsa;
 mod kernels;
 mod litmus;
@@ -21,6 +23,9 @@ mod voice;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
+    if fuzz::serve() {
+        return;
+    }
     let arguments = Arguments::from_args();
     let compiler = clef_tests::clefc();
     if !compiler.is_file() {
@@ -43,6 +48,7 @@ fn main() {
     trials.extend(npu::trials());
     trials.extend(abi::trials());
     trials.extend(random_language::trials());
+    trials.extend(fuzz::trials());
     trials.extend(voice::trials());
     trials.extend(bindgen::trials());
     libtest_mimic::run(&arguments, trials).exit();

@@ -40,6 +40,11 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
+/// One program as source text: fuzzing starts from some.
+pub fn one(seed: u64) -> String {
+    batch(seed, 1)
+}
+
 fn same_again() -> Result<(), String> {
     let differ = (1..50).find(|&seed| batch(seed, 1) != batch(seed, 1));
     differ.map_or(Ok(()), |seed| Err(format!("seed {seed} gave two programs")))
