@@ -180,9 +180,22 @@ pub struct CaseDef {
     pub doc: Option<String>,
 }
 
+/// How a member was introduced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemberForm {
+    /// `member x.Name ..`, also the reading half of a property with `get`.
+    #[default]
+    Plain,
+    /// `with set v = ..`: the writing half of a property; its name is `set_Name`.
+    Setter,
+    /// `override x.ToString () = ..`
+    Override,
+}
+
 /// `member this.F x = ..`, `static member G = ..`, `static member (+) (a, b) = ..`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
+    pub form: MemberForm,
     pub attributes: Vec<Attribute>,
     pub doc: Option<String>,
     pub is_static: bool,

@@ -6,6 +6,8 @@ mod bindgen;
 mod diagnostics;
 mod docs;
 mod example;
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 mod hsa;
 mod kernels;
 mod litmus;
@@ -13,6 +15,7 @@ mod managed;
 mod npu;
 mod programs;
 mod random_agents;
+mod random_language;
 mod snapshots;
 mod spec;
 mod tidy;
@@ -22,6 +25,9 @@ mod voice;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
+    if fuzz::serve() {
+        return;
+    }
     let arguments = Arguments::from_args();
     let compiler = clef_tests::clefc();
     if !compiler.is_file() {
@@ -45,6 +51,8 @@ fn main() {
     trials.extend(abi::trials());
     trials.extend(random_agents::trials());
     trials.extend(validation::trials());
+    trials.extend(random_language::trials());
+    trials.extend(fuzz::trials());
     trials.extend(voice::trials());
     trials.extend(bindgen::trials());
     libtest_mimic::run(&arguments, trials).exit();

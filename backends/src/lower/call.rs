@@ -173,11 +173,12 @@ impl Lower<'_> {
     }
 }
 
-/// Symbol of the code of closures of a function.
+/// Symbol of the code of closures of a function. The graph's names hold `#` before a number only, so that this is no
+/// other function's.
 pub(super) fn entry_symbol(function: &str) -> String {
-    format!("{function}.closure")
+    format!("{function}#closure")
 }
 
 fn static_closure(function: &str) -> String {
-    format!("{function}.closure.object")
+    format!("{function}#object")
 }

@@ -265,12 +265,26 @@ impl<'a> Lower<'a> {
             conv: Conv::C,
             linkage: Linkage::External,
             flags,
-            arg_attrs: None,
+            arg_attrs: self.widened_flags(params),
             res_attrs,
             extra: &[],
         };
         self.cx.func(&def, false);
         self.cx.set_location(location);
+    }
+
+    /// C's callees rely on the caller to widen a `bool`.
+    fn widened_flags(&self, params: &[Ty]) -> Option<Attr> {
+        let flag = self.cx.ty.i1;
+        if !params.contains(&flag) {
+            return None;
+        }
+        let unit = self.cx.unit();
+        let attrs: Vec<Attr> = params
+            .iter()
+            .map(|&p| if p == flag { self.cx.dict(&[("llvm.zeroext", unit)]) } else { self.cx.dict(&[]) })
+            .collect();
+        Some(self.cx.array(&attrs))
     }
 
     /// Calls a C function of the runtime, declaring it by its arguments.

@@ -141,7 +141,7 @@ impl<'a> Checker<'a> {
         span: Span,
         want: Want,
     ) -> ExprId {
-        let args = self.spread(ty, args);
+        let args = self.spread(ty, args, self.is_method(callee));
         let mut params = Vec::with_capacity(args.len());
         let mut rest = ty;
         for n in 0..args.len() {
@@ -151,7 +151,9 @@ impl<'a> Checker<'a> {
             params.push(p);
             rest = r;
         }
+        // Where a sequence is wanted, a generic function may give a list, which becomes one afterwards.
         if let Some(expected) = want.ty
+            && !(self.types.shape(rest).is_none() && self.is_sequence(expected))
             && self.types.compatible(expected, rest)
         {
             let _ = self.types.unify(expected, rest);
@@ -180,12 +182,21 @@ impl<'a> Checker<'a> {
         ids
     }
 
-    /// `f(a, b)` for a curried `f`: the tuple's elements are the arguments.
-    fn spread(&mut self, ty: Ty, args: Vec<Arg<'a>>) -> Vec<Arg<'a>> {
+    /// Whether the callee has the name of one of .NET's static methods, as `Math.Max` has: it takes no tuples.
+    fn is_method(&self, callee: ExprId) -> bool {
+        let ExprKind::Def(def, _) = self.cx.body[callee].kind else { return false };
+        let path = self.defs[def.index()].path.as_str();
+        path.strip_prefix("Math.").is_some_and(|name| name.starts_with(char::is_uppercase))
+    }
+
+    /// `f(a, b)` for a curried `f`: the tuple's elements are the arguments. Where `f` might take the tuple itself, they
+    /// are only if it is a method.
+    fn spread(&mut self, ty: Ty, args: Vec<Arg<'a>>, is_method: bool) -> Vec<Arg<'a>> {
         let [Arg::Source(only)] = args.as_slice() else { return args };
         let E::Tuple(items) = &bare(only).kind else { return args };
         let Some(&Type::Fun(first, rest)) = self.types.shape(ty) else { return args };
         match self.types.shape(first) {
+            None if is_method => {}
             None | Some(Type::Tuple(_) | Type::Param(_) | Type::Error) => return args,
             Some(_) => {}
         }
@@ -390,7 +401,7 @@ impl<'a> Checker<'a> {
         let mut all: Vec<Arg<'a>> = receiver.map(Arg::Done).into_iter().collect();
         if !(is_unit && args.len() == 1 && self.value_arity(value) == own) {
             let params = self.after_receiver(ty, own);
-            all.extend(self.spread(params, args));
+            all.extend(self.spread(params, args, false));
         }
         self.call(callee, ty, all, span, want)
     }

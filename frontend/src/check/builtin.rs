@@ -309,7 +309,7 @@ impl<'a> Checker<'a> {
                 self.coerce(first, Want::new(known.int, Why::Nothing));
                 self.push(ExprKind::Convert(first), ty, span)
             }
-            Builtin::ToText => self.to_text(first, span),
+            Builtin::ToText => self.text_of(first, span),
             Builtin::Fail => {
                 self.coerce(first, Want::new(known.string, Why::Nothing));
                 let ty = want.ty.unwrap_or_else(|| self.types.fresh());

@@ -1,5 +1,6 @@
 //! Expressions: each is checked against what its place wants, so that a mismatch is told at the innermost place.
 
+use super::apply::Arg;
 use super::decls::{NO_EXPR, bare, strip};
 use super::types::{Ty, Want, Why};
 use super::{Checker, MatchOrigin, Value};
@@ -126,6 +127,10 @@ impl<'a> Checker<'a> {
                 false
             }
         }
+    }
+
+    pub(crate) fn is_sequence(&mut self, ty: Ty) -> bool {
+        matches!(self.types.shape(ty), Some(Type::Named(d, _)) if Some(*d) == self.core.seq)
     }
 
     fn as_sequence(&mut self, id: ExprId, expected: Ty) -> Option<ExprId> {
@@ -654,6 +659,11 @@ impl<'a> Checker<'a> {
             return self.assign_index(base, args, value, span);
         }
         let place = self.access_for_assign(target);
+        if let Some((setter, mut args)) = self.setter_of(place) {
+            let (callee, ty) = self.use_def(setter, target.span);
+            args.push(Arg::Source(value));
+            return self.call(callee, ty, args, span, Want::ANY);
+        }
         let ty = self.ty(place);
         let value_id = self.expr(value, Want::new(ty, Why::Assigned(target.span)));
         let kind = match self.cx.body[place].kind.clone() {
@@ -699,6 +709,16 @@ impl<'a> Checker<'a> {
             }
         };
         self.push(kind, unit, span)
+    }
+
+    /// For a property that is read: the member that writes it, and that member's receiver.
+    fn setter_of(&self, place: ExprId) -> Option<(typed::DefId, Vec<Arg<'a>>)> {
+        let ExprKind::App(callee, args) = &self.cx.body[place].kind else { return None };
+        let ExprKind::Def(def, _) = self.cx.body[*callee].kind else { return None };
+        let setter = self.def_info[def.index()].setter?;
+        // What stands for the receiver of a static property is unit.
+        let own = args.iter().filter(|a| !matches!(self.cx.body[**a].kind, ExprKind::Unit));
+        Some((setter, own.map(|a| Arg::Done(*a)).collect()))
     }
 
     fn not_mutable(&mut self, name: &str, span: Span, declared: Option<Span>) {

@@ -13,6 +13,7 @@ use crate::span::Span;
 use crate::typed::{
     Body, Def, DefId, DefKind, ExprId, ExprKind, Field, LocalId, Type, TypeDefId, TypeDefKind, TypeParamDef,
 };
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use ustr::Ustr;
 
@@ -33,6 +34,7 @@ impl<'a> Checker<'a> {
                 declared.push((def, id, m, full));
             }
         }
+        self.join_accessors(&declared);
         let mut open = Vec::new();
         for (def, id, m, full) in declared {
             self.begin_member(id, m);
@@ -43,6 +45,23 @@ impl<'a> Checker<'a> {
             }
         }
         self.close_group(open);
+    }
+
+    /// Tells each property that reads which member writes it.
+    fn join_accessors(&mut self, declared: &[(DefId, TypeDefId, &'a Member, bool)]) {
+        let mut readers: FxHashMap<(TypeDefId, Ustr), DefId> = FxHashMap::default();
+        for (def, id, m, _) in declared {
+            if m.form == ast::MemberForm::Plain {
+                readers.insert((*id, m.name.name), *def);
+            }
+        }
+        for (def, id, m, _) in declared {
+            if let (ast::MemberForm::Setter, Some(name)) = (m.form, m.name.name.strip_prefix("set_"))
+                && let Some(reader) = readers.get(&(*id, Ustr::from(name)))
+            {
+                self.def_info[reader.index()].setter = Some(*def);
+            }
+        }
     }
 
     fn class_type(&mut self, id: TypeDefId) -> Ty {

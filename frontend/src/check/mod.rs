@@ -111,6 +111,8 @@ pub(crate) struct DefInfo {
     pub arity: u32,
     /// `[<Literal>]`: its constant, for patterns.
     pub literal: Option<PatKind>,
+    /// The member that writes the property which this one reads.
+    pub setter: Option<DefId>,
 }
 
 /// What the checker keeps about a type definition.

@@ -728,7 +728,7 @@ impl<'a> Checker<'a> {
     }
 
     /// `string x`.
-    pub(crate) fn to_text(&mut self, value: ExprId, span: Span) -> ExprId {
+    pub(crate) fn text_of(&mut self, value: ExprId, span: Span) -> ExprId {
         let string = self.types.known.string;
         if matches!(self.types.shape(self.ty(value)), Some(Type::String)) {
             return value;

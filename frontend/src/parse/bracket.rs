@@ -67,22 +67,18 @@ impl Parser<'_, '_, '_> {
         if self.token_at(j).kind == Kind::Ident && self.token_at(j + 1).kind == Kind::Eq {
             return true;
         }
-        if !matches!(self.token_at(i).kind, Kind::Ident | Kind::LParen) {
-            return false;
+        // A name, or a bracket to skip: what follows it says whether there is a `with`.
+        match self.token_at(i).kind {
+            Kind::Ident => {}
+            k if k.closer().is_some() => i = self.partner(i) + 1,
+            _ => return false,
         }
-        let mut depth = 0usize;
         for _ in 0..64 {
-            let t = self.token_at(i);
-            match t.kind {
-                Kind::With if depth == 0 => return true,
+            match self.token_at(i).kind {
+                Kind::With => return true,
                 Kind::End | Kind::Match | Kind::Semi => return false,
-                k if k.closer().is_some() => depth += 1,
-                k if k.is_closer() => {
-                    if depth == 0 {
-                        return false;
-                    }
-                    depth -= 1;
-                }
+                k if k.closer().is_some() => i = self.partner(i),
+                k if k.is_closer() => return false,
                 _ => {}
             }
             i += 1;
@@ -157,7 +153,7 @@ impl Parser<'_, '_, '_> {
                 more = true;
             }
             let t = self.token();
-            if !more && !(t.first && t.col == self.ctx.col) {
+            if !(more || t.first && t.col == self.ctx.col) {
                 break;
             }
         }

@@ -8,10 +8,11 @@ mod expr;
 mod leaf;
 
 use crate::ast::{
-    Attribute, Binding, BindingHead, Decl, DeclKind, Expr, ExprKind, File, Ident, LetGroup, Member, TypeDef,
-    TypeDefKind, TypeParam,
+    Attribute, Binding, BindingHead, Decl, DeclKind, Expr, ExprKind, File, Ident, LetGroup, Member,
+    MemberForm, TypeDef, TypeDefKind, TypeParam,
 };
 use std::fmt::Write as _;
+use ustr::Ustr;
 
 /// The file as source text.
 pub fn print(file: &File) -> String {
@@ -312,12 +313,20 @@ impl Printer {
             self.attribute_list(&m.attributes);
             self.out.push(' ');
         }
-        self.out.push_str(if m.is_static { "static member " } else { "member " });
+        let word = if m.form == MemberForm::Override { "override " } else { "member " };
+        self.out.push_str(if m.is_static { "static " } else { "" });
+        self.out.push_str(word);
         if let Some(this) = &m.this {
             self.ident(this);
             self.out.push('.');
         }
-        self.name(&m.name);
+        match m.name.name.strip_prefix("set_") {
+            Some(name) if m.form == MemberForm::Setter => {
+                self.name(&Ident { name: Ustr::from(name), span: m.name.span });
+                self.out.push_str(" with set");
+            }
+            _ => self.name(&m.name),
+        }
         self.type_params(&m.type_params);
         for p in &m.params {
             self.out.push(' ');

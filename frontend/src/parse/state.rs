@@ -9,7 +9,7 @@ use crate::codes::{self, Code};
 use crate::diagnostic::Diagnostic;
 use crate::lex::{Kind, Token};
 use crate::span::{FileId, Span};
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use ustr::Ustr;
 
 /// A block's layout: lines begin at `col`; what a line inside opens must begin right of `floor`.
@@ -53,6 +53,8 @@ pub(crate) struct State<'a> {
     pub(super) first_pattern: Option<Pattern>,
     /// Brackets open at this point, outermost first: their token and kind.
     pub(super) open: Vec<(Kind, Span)>,
+    /// By token: where the bracket that it opens ends. Made when first asked for.
+    partners: OnceCell<Vec<u32>>,
 }
 
 impl<'a> State<'a> {
@@ -79,6 +81,7 @@ impl<'a> State<'a> {
             operator: None,
             first_pattern: None,
             open: Vec::new(),
+            partners: OnceCell::new(),
         }
     }
 
@@ -99,6 +102,26 @@ impl<'a> State<'a> {
             let end = self.text.len();
             Token { kind: Kind::End, span: Span::new(self.file, end, end), col: 0, first: true, glued: false }
         })
+    }
+
+    /// Position of the token that closes the bracket opened at `pos`, or past the last token.
+    pub(super) fn partner(&self, pos: usize) -> usize {
+        let partners = self.partners.get_or_init(|| {
+            let mut partners = vec![self.tokens.len() as u32; self.tokens.len()];
+            let mut open: Vec<usize> = Vec::new();
+            for (i, token) in self.tokens.iter().enumerate() {
+                let kind = token.get().kind;
+                if kind.closer().is_some() {
+                    open.push(i);
+                } else if kind.is_closer()
+                    && let Some(start) = open.pop()
+                {
+                    partners[start] = i as u32;
+                }
+            }
+            partners
+        });
+        partners.get(pos).map_or(self.tokens.len(), |&p| p as usize)
     }
 
     /// Kind of the token at hand, without regard to layout; `End` while recovering.

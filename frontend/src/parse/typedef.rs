@@ -4,8 +4,8 @@ use super::grammar::{Parser, Rule, ahead, ident, next, token};
 use super::state::Ctx;
 use super::types::postfix_type;
 use crate::ast::{
-    Attribute, CaseDef, Decl, DeclKind, FieldDef, Ident, LetGroup, Member, Pattern, TypeDef, TypeDefKind,
-    TypeExpr,
+    Attribute, CaseDef, Decl, DeclKind, FieldDef, Ident, LetGroup, Lit, Member, MemberForm, Pattern,
+    PatternKind, TypeDef, TypeDefKind, TypeExpr,
 };
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -13,6 +13,7 @@ use crate::lex::Kind;
 use crate::span::Span;
 use chumsky::{IterParser as _, Parser as _};
 use std::cell::Cell;
+use ustr::Ustr;
 
 /// `int * radius: float` after `of`.
 fn case_fields<'s>() -> impl Rule<'s, Vec<(Option<Ident>, TypeExpr)>> {
@@ -191,7 +192,7 @@ impl Parser<'_, '_, '_> {
                     more = true;
                 }
                 let t = p.token();
-                if !more && !(t.first && t.col == p.ctx.col) {
+                if !(more || t.first && t.col == p.ctx.col) {
                     break;
                 }
             }
@@ -206,7 +207,7 @@ impl Parser<'_, '_, '_> {
         let mut values = Vec::new();
         loop {
             let bar = self.continues(Kind::Bar) || self.pos == self.anchor && self.raw() == Kind::Bar;
-            if !bar && !(cases.is_empty() && values.is_empty()) {
+            if !(bar || cases.is_empty() && values.is_empty()) {
                 break;
             }
             let t = self.token();
@@ -316,9 +317,18 @@ impl Parser<'_, '_, '_> {
             self.bump();
         }
         let word = self.token();
+        let mut form = MemberForm::Plain;
         match self.raw() {
             Kind::Member if self.kind_at(1) != Kind::Val => {
                 self.bump();
+            }
+            // The one thing that every type has and may replace: its text.
+            Kind::Override
+                if self.kind_at(2) == Kind::Dot
+                    && self.slice(self.token_at(self.pos + 3).span) == "ToString" =>
+            {
+                self.bump();
+                form = MemberForm::Override;
             }
             _ => return self.unsupported_member(),
         }
@@ -348,23 +358,74 @@ impl Parser<'_, '_, '_> {
         let type_params = self.type_params();
         let params = self.params();
         let ret = if self.eat(Kind::Colon) { Some(self.type_expr()) } else { None };
-        if self.cur() == Kind::With {
-            let span = self.token().span;
-            self.unsupported(
-                codes::NO_MEMBER_FORM,
-                span,
-                "`get` and `set` are outside the subset",
-                "write `member this.Name = ...` for reading, and a function or mutable field for writing",
-            );
-            return self.skip_rest_of_decl();
+        let head = Member {
+            form,
+            attributes,
+            doc,
+            is_static,
+            this,
+            name,
+            type_params,
+            params,
+            ret,
+            body: self.error_expr(),
+            span: start,
+        };
+        if self.cur() == Kind::With && form == MemberForm::Plain {
+            return self.accessors(&head, out);
         }
         let body = if self.expect(Kind::Eq, "`=` after the member's parameters") {
             self.binding_body()
         } else {
             self.error_expr()
         };
-        let span = self.span_from(start);
-        out.push(Member { attributes, doc, is_static, this, name, type_params, params, ret, body, span });
+        out.push(Member { body, span: self.span_from(start), ..head });
+    }
+
+    /// `with get () = .. and set v = ..`: a member that reads, and one that writes.
+    fn accessors(&mut self, head: &Member, out: &mut Vec<Member>) {
+        self.bump();
+        loop {
+            let word = self.token();
+            let writes = match self.slice(word.span) {
+                "get" if self.cur() == Kind::Ident => false,
+                "set" if self.cur() == Kind::Ident => true,
+                _ => return self.expected("`get` or `set`"),
+            };
+            self.bump();
+            let mut params = self.params();
+            if !writes && matches!(params.as_slice(), [p] if p.kind == PatternKind::Lit(Lit::Unit)) {
+                params.clear();
+            }
+            if writes && params.len() != 1 {
+                self.unsupported(
+                    codes::NO_MEMBER_FORM,
+                    word.span,
+                    "a property with an index is outside the subset",
+                    "write a method: `member this.Set (index, value) = ...`",
+                );
+                return self.skip_rest_of_decl();
+            }
+            let ret = if self.eat(Kind::Colon) { Some(self.type_expr()) } else { None };
+            let body = if self.expect(Kind::Eq, "`=` after the parameters") {
+                self.binding_body()
+            } else {
+                self.error_expr()
+            };
+            let mut member = Member { params, body, span: self.span_from(head.span), ..head.clone() };
+            if writes {
+                member.form = MemberForm::Setter;
+                member.name.name = Ustr::from(&format!("set_{}", head.name.name));
+                member.ret = ret;
+            } else {
+                member.ret = ret.or_else(|| head.ret.clone());
+            }
+            out.push(member);
+            if self.cur() != Kind::And {
+                return;
+            }
+            self.bump();
+        }
     }
 
     fn unsupported_member(&mut self) {

@@ -59,8 +59,11 @@ impl Builder<'_> {
             Type::Unit if any => self.text("()", span),
             Type::Closure { .. } if any => self.text("<fun>", span),
             Type::Agg(_) | Type::Array(_) if any => {
-                let no = self.bool(false, span);
-                self.show_call(node, no, span)
+                let own = if spec.conversion == 'A' { None } else { self.own_text(node, span) };
+                own.unwrap_or_else(|| {
+                    let no = self.bool(false, span);
+                    self.show_call(node, no, span)
+                })
             }
             _ => return self.push(Op::FormatValue(spec), &[node], string, span),
         };

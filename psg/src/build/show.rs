@@ -1,7 +1,8 @@
 //! `%A`: a generated function for each type, which gives the value as text on one line.
 //!
 //! As F# writes it, except for line breaks: `Some 3`, `Node (Leaf, Leaf)`, `{ X = 1; Y = 2 }`, `[1; 2]`, `[|1; 2|]`,
-//! `(1, "a")`. Sequences end in `...` after a hundred elements. A type's own `ToString` comes first.
+//! `(1, "a")`. Sequences end in `...` after a hundred elements. A type with a constructor is shown by its own `ToString`,
+//! where it has one; `%O` and `string` ask every type for it.
 
 use super::Builder;
 use super::structural::Structural;
@@ -36,8 +37,10 @@ impl Builder<'_> {
     }
 
     pub(super) fn show_body(&mut self, a: NodeId, as_argument: NodeId, ty: TypeId, span: Span) -> NodeId {
-        if let Some(member) = self.override_of(ty, Structural::Show) {
-            return self.call_member(member, &[a], span);
+        if self.is_class(ty)
+            && let Some(text) = self.own_text(a, span)
+        {
+            return text;
         }
         if let Some(entries) = self.entries_of(ty) {
             let map = self
@@ -69,6 +72,25 @@ impl Builder<'_> {
                 })
             }
         }
+    }
+
+    /// A value's text where its type says what that is.
+    pub(super) fn own_text(&mut self, a: NodeId, span: Span) -> Option<NodeId> {
+        let member = self.override_of(self.node_ty(a), Structural::Show)?;
+        // A method takes `()` as well; a property does not.
+        let shape = self.shape(member);
+        if shape.params.len() > 1 {
+            let unit = self.unit(span);
+            return Some(self.call_member(member, &[a, unit], span));
+        }
+        Some(self.call_member(member, &[a], span))
+    }
+
+    /// Whether the type has a constructor, and its fields are nobody else's business.
+    fn is_class(&self, ty: TypeId) -> bool {
+        self.origin(ty).is_some_and(|(def, _)| {
+            matches!(self.prog.type_defs[def.index()].kind, clef_frontend::typed::TypeDefKind::Class(_))
+        })
     }
 
     fn is_list(&self, ty: TypeId) -> bool {

@@ -28,7 +28,12 @@ pub fn binary(op: BinOp, a: &Value, b: &Value, ty: &Type) -> Result<Value, ByZer
         // Characters, enums and pointers compare as numbers.
         (ty, a, b) => {
             let kind = if matches!(ty, Type::Char) { IntKind::U32 } else { IntKind::I64 };
-            integer(op, a.int(), b.int(), kind)
+            match (op, a, b) {
+                // The smaller and the larger of two characters is a character.
+                (BinOp::Min, Value::Char(x), Value::Char(y)) => Ok(Value::Char(*x.min(y))),
+                (BinOp::Max, Value::Char(x), Value::Char(y)) => Ok(Value::Char(*x.max(y))),
+                _ => integer(op, a.int(), b.int(), kind),
+            }
         }
     }
 }
