@@ -15,6 +15,7 @@ mod programs;
 mod snapshots;
 mod spec;
 mod tidy;
+mod trace;
 mod voice;
 
 use libtest_mimic::{Arguments, Trial};
@@ -37,6 +38,7 @@ fn main() {
     trials.extend(litmus::trials());
     trials.extend(managed::trials());
     trials.extend(example::trials());
+    trials.extend(trace::trials());
     trials.extend(hsa::trials());
     trials.extend(kernels::trials());
     trials.extend(npu::trials());
