@@ -136,6 +136,12 @@ pub struct RunArgs {
     /// Run in the interpreter, the reference meaning, without making code
     #[arg(long)]
     pub interpret: bool,
+    /// Write what each agent did when, in the format that Chrome and Perfetto read
+    #[arg(long, value_name = "FILE", conflicts_with = "interpret")]
+    pub trace: Option<PathBuf>,
+    /// Show at the end what each agent spent its time on
+    #[arg(long, conflicts_with = "interpret")]
+    pub stats: bool,
     /// Arguments of the program
     #[arg(last = true)]
     pub args: Vec<String>,

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Benchmarks of clefc against peers, as ratios in one run: bench.py [host|compile|latency ...]
+"""Benchmarks of clefc against peers, as ratios in one run: bench.py [host|compile|latency|executor ...]
 
 host     generated host code on seven programs against clang -O3 (and rustc -O, ocamlopt where installed)
 compile  check and build of generated programs of N functions, against clang -O0 (and tcc, ocamlopt)
 latency  hello world: check, build, start
+executor dispatches and plain kernels on the host executor against OpenMP (not pinned; see executor.py)
 
 Environment: CLEFC (the compiler), CLANG (default clang-22), BENCH_RUNS (default 5), BENCH_SIZES (default 1000,10000).
 All runs are pinned to one processor; figures are processor time, medians; ratios are medians of pairwise ratios.
@@ -16,6 +17,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from executor import executor
 
 HERE = Path(__file__).resolve().parent
 CLEFC = os.environ.get("CLEFC", str(HERE / "../../target/release/clefc"))
@@ -149,7 +152,10 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name in wanted:
             print(f"\n{name}\n")
-            {"host": host, "compile": compile_speed, "latency": latency}[name](Path(folder))
+            {
+                "host": host, "compile": compile_speed, "latency": latency,
+                "executor": lambda work: executor(work, CLEFC, CLANG, RUNS),
+            }[name](Path(folder))
 
 
 if __name__ == "__main__":

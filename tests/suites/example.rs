@@ -57,7 +57,7 @@ pub fn python() -> PathBuf {
 }
 
 impl Inputs {
-    fn build(&self, name: &str, source: &Path, options: &[&str]) -> Result<PathBuf, String> {
+    pub fn build(&self, name: &str, source: &Path, options: &[&str]) -> Result<PathBuf, String> {
         let program = self.folder.0.join(name);
         let mut command = Command::new(clefc());
         command.arg("build").arg(source).arg("-o").arg(&program).args(options);
@@ -239,7 +239,7 @@ fn missing_fences() -> Result<(), String> {
     Err("ten seeds without fences, and nothing was wrong".into())
 }
 
-const INDEPENDENT: &str = "module M
+pub const INDEPENDENT: &str = "module M
 open BAREWire.HSA
 
 [<Kernel(\"fill\")>]
@@ -278,7 +278,7 @@ fn overlap() -> Result<(), String> {
     let events = json["traceEvents"].as_array().or(json.as_array()).cloned().unwrap_or_default();
     let spans: Vec<(f64, f64)> = events
         .iter()
-        .filter(|e| e["name"].as_str().is_some_and(|n| n.contains("fill")) && e["ph"] == "X")
+        .filter(|e| e["name"] == "fill" && e["cat"] == "kernel")
         .filter_map(|e| Some((e["ts"].as_f64()?, e["ts"].as_f64()? + e["dur"].as_f64()?)))
         .collect();
     match spans[..] {

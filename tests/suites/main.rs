@@ -20,6 +20,7 @@ mod snapshots;
 mod spec;
 mod tidy;
 mod validation;
+mod trace;
 mod voice;
 
 use libtest_mimic::{Arguments, Trial};
@@ -45,6 +46,7 @@ fn main() {
     trials.extend(litmus::trials());
     trials.extend(managed::trials());
     trials.extend(example::trials());
+    trials.extend(trace::trials());
     trials.extend(hsa::trials());
     trials.extend(kernels::trials());
     trials.extend(npu::trials());

@@ -37,13 +37,37 @@ fn native(args: &RunArgs, project: &Project) -> u8 {
     if adversarial {
         command.env("CLEF_ADVERSARIAL", args.seed.to_string());
     }
-    match command.status() {
+    profile(&mut command, args);
+    let status = command.status();
+    if let Some(path) = args.trace.as_deref().filter(|p| status.is_ok() && !p.exists()) {
+        eprintln!("no trace `{}`: {}", path.display(), nothing_to_trace(adversarial));
+    }
+    match status {
         // A program that a signal ended: as a shell reports it.
         Ok(status) => status.code().or_else(|| Some(128 + status.signal()?)).unwrap_or(1) as u8,
         Err(error) => {
             let text = format!("cannot start `{}`: {}", program.display(), reason(&error));
             args.input.fail(Diagnostic::without_place(codes::UNREADABLE, text))
         }
+    }
+}
+
+/// Asks the program for a trace and a table. A trace of an earlier run must not look like this one's.
+fn profile(command: &mut Command, args: &RunArgs) {
+    if let Some(path) = &args.trace {
+        let _ = std::fs::remove_file(path);
+        command.env("CLEF_TRACE", path);
+    }
+    if args.stats {
+        command.env("CLEF_STATS", "1");
+    }
+}
+
+fn nothing_to_trace(adversarial: bool) -> &'static str {
+    if adversarial {
+        "adversarial memory simulates the order of things"
+    } else {
+        "the program dispatched nothing, or did not reach its end"
     }
 }
 

@@ -4,11 +4,12 @@
 //! packets run the kernel's host form (whose loops are shared with the worker pool). The host's memory is coherent, so
 //! acquire is the load of the header, release the store to the completion signal.
 
-use super::host_code;
 use super::table::{self, HsaApi, Packet, QueueHead, Role, Signal};
+use super::{host_code, lane};
 use crate::abi::Dispatch;
 use crate::futex::{self, Spin};
 use crate::hsa::code::Code;
+use crate::trace;
 use std::alloc::Layout;
 use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU32, Ordering};
 
@@ -124,7 +125,10 @@ fn queue_create(role: Role) -> Result<&'static QueueHead, String> {
         id: 0,
     }));
     let name = format!("clef-{role}").to_lowercase().replace(' ', "-");
-    let started = std::thread::Builder::new().name(name).stack_size(8 << 20).spawn(move || serve(queue));
+    let started = std::thread::Builder::new()
+        .name(name)
+        .stack_size(8 << 20)
+        .spawn(move || serve(queue, lane::of_role(role)));
     started.map_err(|e| format!("no thread could be started for the {role}: {e}"))?;
     Ok(queue)
 }
@@ -162,7 +166,7 @@ fn code(_: Role, dispatch: &'static Dispatch) -> Result<Code, String> {
 }
 
 /// The life of a queue's thread.
-fn serve(queue: &'static QueueHead) {
+fn serve(queue: &'static QueueHead, number: usize) {
     let doorbell = resolve(queue.doorbell);
     let mut read = 0_u64;
     loop {
@@ -178,11 +182,13 @@ fn serve(queue: &'static QueueHead) {
         // SAFETY: the header says that the packet is complete, and its type.
         let completion = unsafe {
             if word & table::TYPE_MASK == table::BARRIER_AND {
+                let begun = trace::begin();
                 for signal in (*packet).body.barrier.dependencies {
                     if signal.0 != 0 {
                         signal_wait_below(signal, 1, 0);
                     }
                 }
+                trace::barrier(begun, number);
             } else {
                 run_kernel(&(*packet).body.kernel);
             }

@@ -8,7 +8,7 @@ use super::{lane, stopped};
 use crate::abi::{Arg, Dispatch};
 use crate::{start, stop, trace};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Offset of the first argument: behind the dispatch's address.
 pub const FIRST_ARG: usize = 8;
@@ -50,7 +50,7 @@ pub unsafe extern "C" fn run(kernarg: *const u8) {
         (dispatch, &*dispatch.kernel)
     };
     let Some(run) = kernel.host else { return };
-    let begun = Instant::now();
+    let begun = trace::begin();
     let context = std::ptr::from_ref(dispatch) as usize;
     let before = stop::set_handler(Some((stopped::stop_agent, context)));
     // SAFETY: the arguments were resolved for this kernel.
@@ -60,8 +60,5 @@ pub unsafe extern "C" fn run(kernarg: *const u8) {
     if !delay.is_zero() {
         std::thread::sleep(delay);
     }
-    if trace::enabled() {
-        let role = lane::role(lane::number(dispatch));
-        trace::interval(&role.to_string(), &stopped::kernel_name(kernel), begun, &dispatch.loc);
-    }
+    trace::kernel(begun, Some(lane::number(dispatch)), dispatch);
 }

@@ -299,6 +299,7 @@ pub fn oldest(number: usize) -> Option<&'static Dispatch> {
 pub unsafe fn submit(dispatch: &'static Dispatch, args: *const u64) {
     stopped::check();
     let number = number(dispatch);
+    let begun = trace::begin();
     // SAFETY: the caller's promise.
     let made = unsafe {
         match vulkan(number) {
@@ -311,6 +312,7 @@ pub unsafe fn submit(dispatch: &'static Dispatch, args: *const u64) {
         Ok(sequence) => unsafe {
             (*dispatch.site).sequence = sequence;
             (*dispatch.site).queue = number as u32 + 1;
+            trace::submit(begun, number, dispatch);
         },
         Err(why) => {
             // SAFETY: descriptors are static.
@@ -374,6 +376,7 @@ unsafe fn submit_packets(
     unsafe { host_code::write(kernarg, dispatch, &list) };
     if dispatch.flags & FLAG_CLEAN_HSA != 0 {
         lane.clean.store(true, Ordering::Relaxed);
+        trace::clean(dispatch);
     }
     if lane.npu_packets() {
         // SAFETY: as above.
@@ -627,7 +630,7 @@ pub fn is_done(number: usize, sequence: u64) -> bool {
 
 /// Waits for a dispatch; ends the program if a kernel stopped.
 pub fn wait(number: usize, sequence: u64, loc: *const Loc) {
-    let begun = trace::enabled().then(Instant::now);
+    let begun = trace::begin();
     if let Some((vulkan, queue)) = vulkan(number) {
         flush();
         match vulkan.wait(queue, sequence) {
@@ -640,9 +643,7 @@ pub fn wait(number: usize, sequence: u64, loc: *const Loc) {
         lane.wait(sequence);
     }
     stopped::check();
-    if let Some(begun) = begun {
-        trace::interval("CPU", &format!("wait for the {}", role(number)), begun, loc);
-    }
+    trace::wait(begun, number, loc);
 }
 
 /// The newest sequence number of a lane of packets. Takes no lock: also asked on the way out after an error.
@@ -653,10 +654,12 @@ fn newest(lane: &Lane) -> u64 {
 /// Waits for everything.
 pub fn finish() {
     flush();
-    for lane in LANES_OF_ALL.iter().filter_map(OnceLock::get) {
+    for (number, lane) in LANES_OF_ALL.iter().enumerate().filter_map(|(n, l)| Some((n, l.get()?))) {
         let newest = newest(lane);
         if newest > 0 {
+            let begun = trace::begin();
             lane.wait(newest);
+            trace::end(begun, number);
         }
     }
     if let Backing::Vulkan(vulkan) = backing() {

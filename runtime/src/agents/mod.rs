@@ -20,7 +20,6 @@ use crate::hsa::machine::{self, Machine};
 use crate::vulkan::Vulkan;
 use crate::{adversarial, start, stop, trace};
 use std::sync::OnceLock;
-use std::time::Instant;
 
 /// Who plays the GPU.
 pub enum Backing {
@@ -210,13 +209,9 @@ unsafe fn run_here(dispatch: &Dispatch, args: *const u64) {
         lane::flush();
         let mut resolved = take_scratch();
         resolve(&mut buffers::table(), dispatch, params(kernel), args, false, &mut resolved);
-        if trace::enabled() {
-            let begun = Instant::now();
-            run(resolved.as_ptr());
-            trace::interval("CPU", &stopped::kernel_name(kernel), begun, &dispatch.loc);
-        } else {
-            run(resolved.as_ptr());
-        }
+        let begun = trace::begin();
+        run(resolved.as_ptr());
+        trace::kernel(begun, None, dispatch);
         give_scratch(resolved);
     }
 }
