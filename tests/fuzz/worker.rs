@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// Most memory of a worker, in KiB.
 const MEMORY: u64 = 2 << 20;
 
+/// Most processor time of a case, in hundredths of a second.
+const TICKS: u64 = 1000;
+
 /// Runs cases if this process was started for that. True where it was.
 pub fn serve() -> bool {
     let Ok(asked) = std::env::var("CLEF_FUZZ_WORKER") else { return false };
@@ -45,12 +48,24 @@ fn cases(target: &str, first: u64, count: u64, seconds: u64) {
         }
         let _ = writeln!(out, "{case}");
         let _ = out.flush();
-        one(target, &corpus.case(case), &library);
+        let text = corpus.case(case);
+        let before = processor_ticks();
+        one(target, &text, &library);
+        let ticks = processor_ticks() - before;
+        assert!(ticks <= TICKS, "the case took {} seconds of processor time", ticks / 100);
         if peak() > MEMORY {
             panic!("more than {} MiB in use", MEMORY >> 10);
         }
     }
     let _ = writeln!(out, "done");
+}
+
+/// Processor time of this process, in hundredths of a second.
+fn processor_ticks() -> u64 {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The program's name is in brackets and may hold blanks; user and system time are fields 14 and 15.
+    let behind = text.rsplit(')').next().unwrap_or_default();
+    behind.split(' ').skip(12).take(2).filter_map(|n| n.parse::<u64>().ok()).sum()
 }
 
 /// The most memory that this process ever had, in KiB.

@@ -599,8 +599,9 @@ impl<'a> Checker<'a> {
         }
         let mut names = Vec::new();
         params.iter().for_each(|p| super::decls::pattern_names(p, &mut names));
-        for (n, name) in names.iter().enumerate() {
-            if names[..n].iter().any(|o| o.name == name.name) && !self.pattern_name_is_case(*name) {
+        let mut seen = rustc_hash::FxHashSet::default();
+        for name in names {
+            if !seen.insert(name.name) && !self.pattern_name_is_case(name) {
                 self.diags.push(Diagnostic::error(
                     codes::DUPLICATE,
                     name.span,

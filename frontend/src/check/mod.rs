@@ -121,6 +121,8 @@ pub(crate) struct TypeInfo {
     pub members: Vec<MemberInfo>,
     /// A derived unit's meaning.
     pub measure: Option<typed::Measure>,
+    /// A derived unit whose formula had an error: it fits every unit.
+    pub broken_measure: bool,
     /// A class's constructor.
     pub constructor: Option<Value>,
     pub by_name: FxHashMap<Ustr, u32>,

@@ -347,6 +347,7 @@ impl Checker<'_> {
             Some(TypeEntry::Def(d)) if matches!(self.type_defs[d.index()].kind, TypeDefKind::Measure) => {
                 match &self.type_info[d.index()].measure {
                     Some(m) => m.clone(),
+                    None if self.type_info[d.index()].broken_measure => self.types.fresh_measure(true),
                     None => atom(MeasureAtom::Base(d)),
                 }
             }

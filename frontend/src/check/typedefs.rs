@@ -5,7 +5,7 @@ use super::{Checker, Cx, MemberInfo, TypeInfo, Value};
 use crate::ast::{self, ExprKind as E, Lit};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::typed::{Case, Field, ParamKind, TypeDef, TypeDefId, TypeDefKind, TypeParamDef};
+use crate::typed::{Case, Field, MeasureAtom, ParamKind, TypeDef, TypeDefId, TypeDefKind, TypeParamDef};
 use rustc_hash::FxHashMap;
 use ustr::Ustr;
 
@@ -22,7 +22,10 @@ impl<'a> Checker<'a> {
                 self.declare_abbreviation(def, target);
             } else if let (Some(id), ast::TypeDefKind::Measure(Some(formula))) = (*id, &def.kind) {
                 let m = self.measure(formula);
-                self.type_info[id.index()].measure = Some(m);
+                // A formula that had an error, or a variable, has no meaning that outlives this declaration.
+                let open = m.factors.iter().any(|(a, _)| matches!(a, MeasureAtom::Param(_)));
+                self.type_info[id.index()].broken_measure = open;
+                self.type_info[id.index()].measure = (!open).then_some(m);
             }
         }
         for (id, def) in ids.iter().zip(group) {
