@@ -7,6 +7,8 @@ pub mod abi;
 #[cfg(feature = "agents")]
 pub mod adversarial;
 #[cfg(feature = "agents")]
+pub mod affinity;
+#[cfg(feature = "agents")]
 pub mod agents;
 #[cfg(feature = "agents")]
 pub mod buffers;

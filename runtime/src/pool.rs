@@ -3,6 +3,7 @@
 //! - Threads start with the first loop that is worth it; they spin briefly for more work, then sleep.
 //! - Their number, with the caller: `CLEF_THREADS`, else the least of the processors that the process may run on and
 //!   the cgroup's quota.
+//! - `CLEF_AFFINITY` binds workers to processors, see [`crate::affinity`].
 //! - A loop is cut into chunks that caller and workers take from a counter, so a thread that the system delays holds
 //!   up one chunk. Loops that are not worth a wake-up run on the caller.
 //! - Loops may nest, and several threads may start loops at once: each takes a slot; without a free slot, the loop
@@ -14,7 +15,7 @@
 
 use crate::abi::ParallelBody;
 use crate::futex::{self, Spin};
-use crate::{start, stop};
+use crate::{affinity, start, stop};
 use std::cell::{Cell, UnsafeCell};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
@@ -139,17 +140,19 @@ fn start_workers() -> bool {
     if STARTED.swap(true, Ordering::AcqRel) {
         return true;
     }
+    affinity::list();
     for n in 1..threads() {
         let builder = std::thread::Builder::new().name(format!("clef-worker-{n}"));
         // Fewer threads than wanted are no error: the caller takes what they would have done.
-        if builder.spawn(worker).is_ok() {
+        if builder.spawn(move || worker(n)).is_ok() {
             WORKERS.fetch_add(1, Ordering::Relaxed);
         }
     }
     true
 }
 
-fn worker() {
+fn worker(number: usize) {
+    affinity::bind(number);
     loop {
         let epoch = EPOCH.load(Ordering::SeqCst);
         if help() {

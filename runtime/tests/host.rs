@@ -8,6 +8,8 @@ use clef_runtime::abi::Arg;
 use clef_runtime::buffers::{alive, clef_buffer_release};
 use clef_runtime::pool::clef_parallel;
 use clef_runtime::{memory, output, stop};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 use support::*;
 
@@ -238,6 +240,60 @@ fn loops_run_every_item_once_also_nested_and_from_several_threads() {
             assert_eq!(SUM.load(Ordering::Relaxed), 4 * 50 * 20 * 499_500);
         })
         .fine();
+    }
+}
+
+/// The processors that each thread of a loop may use, as bits (of the first 64).
+static MASKS: Mutex<BTreeMap<i64, u64>> = Mutex::new(BTreeMap::new());
+
+unsafe extern "C" fn note_mask(_: *const u8, _: i64, _: i64) {
+    let (mut bits, thread) = (0_u64, unsafe { libc::syscall(libc::SYS_gettid) });
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set);
+        (0..64).filter(|&p| libc::CPU_ISSET(p, &set)).for_each(|p| bits |= 1 << p);
+    }
+    MASKS.lock().unwrap().insert(thread, bits);
+    // Leaves items for the others.
+    std::thread::sleep(std::time::Duration::from_millis(1));
+}
+
+/// The masks of the caller and of a worker, once one has helped.
+fn masks() -> (u64, u64) {
+    let own = unsafe { libc::syscall(libc::SYS_gettid) };
+    loop {
+        unsafe { clef_parallel(note_mask, std::ptr::null(), 64, 1_000_000) };
+        let masks = MASKS.lock().unwrap();
+        if let Some((_, &worker)) = masks.iter().find(|(thread, _)| **thread != own) {
+            return (masks[&own], worker);
+        }
+    }
+}
+
+#[test]
+fn workers_are_bound_where_asked_and_the_caller_never() {
+    scenario("affinity-none", &[("CLEF_THREADS", "2")], || {
+        let (own, worker) = masks();
+        assert_eq!(own, worker);
+    })
+    .fine();
+    for value in ["auto", "0"] {
+        scenario(&format!("affinity-{value}"), &[("CLEF_THREADS", "2"), ("CLEF_AFFINITY", value)], || {
+            let (own, worker) = masks();
+            assert_eq!(worker.count_ones(), 1);
+            assert_eq!(worker & own, worker);
+            assert!(value == "auto" || worker == 1);
+            assert!(own.count_ones() > 1 || std::thread::available_parallelism().unwrap().get() == 1);
+        })
+        .fine();
+    }
+    for (value, part) in
+        [("0-x", "`0-x` is no processor"), ("1000", "names processor 1000; the process may use")]
+    {
+        scenario("affinity-bad", &[("CLEF_THREADS", "2"), ("CLEF_AFFINITY", value)], || {
+            unsafe { clef_parallel(add_range, std::ptr::null(), 1000, 1_000_000) };
+        })
+        .ends(134, part);
     }
 }
 

@@ -261,8 +261,16 @@ pub fn scenario(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) -
     command
         .args(["--exact", &test, "--nocapture", "--include-ignored", "--test-threads=1"])
         .env("CLEF_SCENARIO", name);
-    let ours =
-        ["CLEF_AGENTS", "CLEF_ADVERSARIAL", "CLEF_TRACE", "CLEF_RACES", "CLEF_THREADS", "CLEF_HSA_LIBRARY"];
+    let ours = [
+        "CLEF_AGENTS",
+        "CLEF_ADVERSARIAL",
+        "CLEF_TRACE",
+        "CLEF_STATS",
+        "CLEF_AFFINITY",
+        "CLEF_RACES",
+        "CLEF_THREADS",
+        "CLEF_HSA_LIBRARY",
+    ];
     for variable in ours {
         command.env_remove(variable);
     }
