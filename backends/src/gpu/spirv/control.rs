@@ -83,6 +83,9 @@ impl Lowering<'_> {
         let n = &self.psg.nodes[node];
         let (regions, ty) = (n.regions.clone(), n.ty);
         let (chosen, scalar) = self.scalar(n.operands[0])?;
+        if values.is_none() && self.selected(node, &chosen, &regions)? {
+            return Ok(());
+        }
         let result = types::scalar(self.psg, ty).map(|s| (self.fresh_variable(s), s));
         match values {
             None => self.branch(&chosen, regions[0], Some(regions[1]), &result)?,
@@ -96,6 +99,26 @@ impl Lowering<'_> {
             None => self.writer.bind(node, Value::Unit),
         }
         Ok(())
+    }
+
+    /// A choice between two values that are there already needs no branches: devices select.
+    fn selected(&mut self, node: NodeId, chosen: &str, regions: &[RegionId]) -> Result<bool, Refusal> {
+        let psg = self.psg;
+        let constant = |n: &NodeId| matches!(psg.nodes[*n].op, Op::Const(_));
+        let ready = regions.iter().all(|&r| psg.regions[r].nodes.iter().all(constant));
+        let (true, Some(scalar)) = (ready, types::scalar(psg, psg.nodes[node].ty)) else { return Ok(false) };
+        let mut arms = Vec::new();
+        for &region in regions {
+            self.region_nodes(region)?;
+            let Some(value) = psg.regions[region].result else { return Ok(false) };
+            arms.push(self.scalar(value)?.0);
+        }
+        let [then, otherwise] = arms.as_slice() else { return Ok(false) };
+        self.writer.needs.value(scalar);
+        let value =
+            self.writer.op(&format!("spirv.Select {chosen}, {then}, {otherwise} : i1, {}", scalar.text()));
+        self.writer.bind(node, Value::Scalar(value, scalar));
+        Ok(true)
     }
 
     fn cases(

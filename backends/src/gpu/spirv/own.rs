@@ -116,6 +116,9 @@ pub fn value(psg: &Psg, node: NodeId, fixed: &FxHashMap<NodeId, i64>) -> Option<
                 BinOp::Mul => a.checked_mul(b)?,
                 BinOp::Div => a.checked_div(b)?,
                 BinOp::Rem => a.checked_rem(b)?,
+                BinOp::BitAnd => a & b,
+                BinOp::BitOr => a | b,
+                BinOp::BitXor => a ^ b,
                 _ => return None,
             };
             i32::try_from(result).ok().map(i64::from)
