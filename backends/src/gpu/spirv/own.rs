@@ -73,6 +73,11 @@ impl Plan {
         plan
     }
 
+    /// How often the body of a loop, or of any other operation, is written.
+    pub fn rounds(&self, node: NodeId) -> i64 {
+        self.unrolled.get(&node).map_or(1, |&(from, to)| to.saturating_sub(from).saturating_add(1).max(0))
+    }
+
     /// Marks the loops whose counters an index is made of.
     fn unroll(&mut self, psg: &Psg, index: NodeId, counters: &FxHashMap<NodeId, NodeId>) {
         if let Some(&node) = counters.get(&index) {
