@@ -204,4 +204,33 @@ mod tests {
         assert!(!removed(0, 1, -1));
         assert!(!removed(-1, 1, 0));
     }
+
+    /// `for i = 0 to 27 do table.[(i &&& 96) op i]` with a table of `length`: is the check removed?
+    fn masked(op: BinOp, length: u32) -> bool {
+        let mut psg = Psg::default();
+        let int = psg.ty(Type::Int(IntKind::I32));
+        let unit = psg.ty(Type::Unit);
+        let array = psg.ty(Type::Array(int));
+        let mut f = FuncBuilder::new(&mut psg, Span::default());
+        let table = f.push(Op::WorkgroupArray(length), &[], array);
+        let (low, high) = (f.constant(Const::Int(0), int), f.constant(Const::Int(27), int));
+        let mask = f.constant(Const::Int(96), int);
+        f.open();
+        let i = f.region_param(int);
+        let part = f.push(Op::Binary(BinOp::BitAnd), &[i, mask], int);
+        let index = f.push(Op::Binary(op), &[part, i], int);
+        f.push(Op::ArrayGet { checked: true }, &[table, index], int);
+        let body = f.close(None);
+        f.push_with(Op::For(ForKind::Up), &[low, high], &[body], unit);
+        f.finish("f", unit, None, 0);
+        remove_checks(&mut psg) == 1
+    }
+
+    #[test]
+    fn bits_of_two_stay_below_the_next_power() {
+        for op in [BinOp::BitOr, BinOp::BitXor] {
+            assert!(masked(op, 128));
+            assert!(!masked(op, 127), "96 and 31 make 127");
+        }
+    }
 }

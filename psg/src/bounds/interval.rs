@@ -51,6 +51,11 @@ fn of(psg: &Psg, node: NodeId, ranges: &[Option<Range>], depth: u32) -> Option<(
         },
         // A mask without the sign leaves what it lets through.
         (BinOp::BitAnd, _, Some((m, e))) if m == e && m >= 0 => (0, m),
+        // Bits of two that are not negative: none above the highest of either.
+        (BinOp::BitOr | BinOp::BitXor, Some(a), Some(b)) if a.0 >= 0 && b.0 >= 0 => {
+            let bits = 64 - (a.1 | b.1).leading_zeros();
+            (0, (1_i64 << bits) - 1)
+        }
         (BinOp::Shr, Some(a), Some((s, e))) if s == e && (0..32).contains(&s) => (a.0 >> s, a.1 >> s),
         _ => return None,
     };

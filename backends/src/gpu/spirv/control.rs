@@ -12,6 +12,11 @@ use clef_psg::id::{NodeId, RegionId};
 use clef_psg::kernel::facts::Phase;
 use clef_psg::node::{ForKind, Op};
 
+/// Rounds of a loop that a device is asked to unroll.
+const MOST_ROUNDS: i64 = 16;
+/// Operations that this may make of one loop.
+const MOST_NODES: i64 = 8_000;
+
 impl Lowering<'_> {
     /// `if condition { inside }`.
     pub(super) fn when(&mut self, condition: &str, inside: impl FnOnce(&mut Self)) {
@@ -83,6 +88,9 @@ impl Lowering<'_> {
         let n = &self.psg.nodes[node];
         let (regions, ty) = (n.regions.clone(), n.ty);
         let (chosen, scalar) = self.scalar(n.operands[0])?;
+        if values.is_none() && self.selected(node, &chosen, &regions)? {
+            return Ok(());
+        }
         let result = types::scalar(self.psg, ty).map(|s| (self.fresh_variable(s), s));
         match values {
             None => self.branch(&chosen, regions[0], Some(regions[1]), &result)?,
@@ -96,6 +104,26 @@ impl Lowering<'_> {
             None => self.writer.bind(node, Value::Unit),
         }
         Ok(())
+    }
+
+    /// A choice between two values that are there already needs no branches: devices select.
+    fn selected(&mut self, node: NodeId, chosen: &str, regions: &[RegionId]) -> Result<bool, Refusal> {
+        let psg = self.psg;
+        let constant = |n: &NodeId| matches!(psg.nodes[*n].op, Op::Const(_));
+        let ready = regions.iter().all(|&r| psg.regions[r].nodes.iter().all(constant));
+        let (true, Some(scalar)) = (ready, types::scalar(psg, psg.nodes[node].ty)) else { return Ok(false) };
+        let mut arms = Vec::new();
+        for &region in regions {
+            self.region_nodes(region)?;
+            let Some(value) = psg.regions[region].result else { return Ok(false) };
+            arms.push(self.scalar(value)?.0);
+        }
+        let [then, otherwise] = arms.as_slice() else { return Ok(false) };
+        self.writer.needs.value(scalar);
+        let value =
+            self.writer.op(&format!("spirv.Select {chosen}, {then}, {otherwise} : i1, {}", scalar.text()));
+        self.writer.bind(node, Value::Scalar(value, scalar));
+        Ok(true)
     }
 
     fn cases(
@@ -240,7 +268,8 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// A loop whose last index is known to have a successor: compared at its head, as devices' compilers like it best.
+    /// A loop whose last index is known to have a successor: compared at its head, as devices' compilers like it best. One of
+    /// few rounds and few operations asks them to unroll it: then its addresses are constants.
     fn plain_loop(
         &mut self,
         node: NodeId,
@@ -252,7 +281,8 @@ impl Lowering<'_> {
         let counter = self.fresh_variable(scalar);
         self.store_variable(&counter, from, scalar);
         let one = self.writer.number(1, scalar);
-        self.writer.raw("    spirv.mlir.loop {");
+        let hint = if self.is_short(node) { " control(Unroll)" } else { "" };
+        self.writer.raw(&format!("    spirv.mlir.loop{hint} {{"));
         self.writer.effect("spirv.Branch ^header");
         self.writer.raw("    ^header:");
         let at = self.load_variable(&counter, scalar);
@@ -271,6 +301,26 @@ impl Lowering<'_> {
         self.writer.effect("}");
         self.writer.bind(node, Value::Unit);
         Ok(())
+    }
+
+    /// Whether a loop with constant bounds is small enough to be unrolled by the device's compiler.
+    fn is_short(&self, node: NodeId) -> bool {
+        let n = &self.psg.nodes[node];
+        let [from, to] = [0, 1].map(|b| own::value(self.psg, n.operands[b], &self.fixed));
+        let rounds = from.zip(to).map(|(from, to)| to.saturating_sub(from).saturating_add(1));
+        rounds.is_some_and(|rounds| {
+            rounds <= MOST_ROUNDS && rounds.saturating_mul(self.weight(n.regions[0])) <= MOST_NODES
+        })
+    }
+
+    /// Operations of a region, those of unrolled loops as often as they are written.
+    fn weight(&self, region: RegionId) -> i64 {
+        let weights = self.psg.regions[region].nodes.iter().map(|&node| {
+            let inner = self.psg.nodes[node].regions.iter().map(|&r| self.weight(r));
+            let inner = inner.fold(0, i64::saturating_add);
+            inner.saturating_mul(self.plan.rounds(node)).saturating_add(1)
+        });
+        weights.fold(0, i64::saturating_add)
     }
 
     /// A loop with a step: the number of rounds is computed before it, so that the counter cannot wrap.

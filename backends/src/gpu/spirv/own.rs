@@ -73,6 +73,11 @@ impl Plan {
         plan
     }
 
+    /// How often the body of a loop, or of any other operation, is written.
+    pub fn rounds(&self, node: NodeId) -> i64 {
+        self.unrolled.get(&node).map_or(1, |&(from, to)| to.saturating_sub(from).saturating_add(1).max(0))
+    }
+
     /// Marks the loops whose counters an index is made of.
     fn unroll(&mut self, psg: &Psg, index: NodeId, counters: &FxHashMap<NodeId, NodeId>) {
         if let Some(&node) = counters.get(&index) {
@@ -116,6 +121,9 @@ pub fn value(psg: &Psg, node: NodeId, fixed: &FxHashMap<NodeId, i64>) -> Option<
                 BinOp::Mul => a.checked_mul(b)?,
                 BinOp::Div => a.checked_div(b)?,
                 BinOp::Rem => a.checked_rem(b)?,
+                BinOp::BitAnd => a & b,
+                BinOp::BitOr => a | b,
+                BinOp::BitXor => a ^ b,
                 _ => return None,
             };
             i32::try_from(result).ok().map(i64::from)
