@@ -19,8 +19,8 @@ mod random_language;
 mod snapshots;
 mod spec;
 mod tidy;
-mod validation;
 mod trace;
+mod validation;
 mod voice;
 
 use libtest_mimic::{Arguments, Trial};
