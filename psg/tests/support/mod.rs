@@ -10,7 +10,7 @@ use clef_psg::kernel::KernelFacts;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// All files of the library, `Core` first.
+/// All files of the library; what others open comes first.
 fn library() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stdlib");
     let mut found = Vec::new();
@@ -26,7 +26,9 @@ fn library() -> Vec<(String, String)> {
             }
         }
     }
-    found.sort_by_key(|(name, _)| (name != "Core.clef", name.clone()));
+    let first = ["Core.clef", "Alloy.clef", "HSARuntime.clef", "BAREWire/HSA.clef"];
+    found
+        .sort_by_key(|(name, _)| (first.iter().position(|f| f == name).unwrap_or(first.len()), name.clone()));
     found
 }
 
