@@ -15,6 +15,7 @@ mod programs;
 mod random_agents;
 mod snapshots;
 mod spec;
+mod sync;
 mod tidy;
 mod validation;
 mod voice;
@@ -45,6 +46,7 @@ fn main() {
     trials.extend(abi::trials());
     trials.extend(random_agents::trials());
     trials.extend(validation::trials());
+    trials.extend(sync::trials());
     trials.extend(voice::trials());
     trials.extend(bindgen::trials());
     libtest_mimic::run(&arguments, trials).exit();
