@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Benchmarks of clefc against peers, as ratios in one run: bench.py [host|compile|latency|executor ...]
+"""Benchmarks of clefc against peers, as ratios in one run: bench.py [host|compile|latency|executor|sync ...]
 
 host     generated host code on seven programs against clang -O3 (and rustc -O, ocamlopt where installed)
 compile  check and build of generated programs of N functions, against clang -O0 (and tcc, ocamlopt)
 latency  hello world: check, build, start
 executor dispatches and plain kernels on the host executor against OpenMP (not pinned; see executor.py)
+sync     synchronisation that the compiler placed against the same by hand in C, on the same runtime (wall time)
 
 Environment: CLEFC (the compiler), CLANG (default clang-22), BENCH_RUNS (default 5), BENCH_SIZES (default 1000,10000).
-All runs are pinned to one processor; figures are processor time, medians; ratios are medians of pairwise ratios.
+All runs but those of `sync` are pinned to one processor; figures are processor time, medians; ratios are medians of pairwise ratios.
 """
 import os
 import shutil
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from executor import executor
 
+PROCESSORS = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 HERE = Path(__file__).resolve().parent
 CLEFC = os.environ.get("CLEFC", str(HERE / "../../target/release/clefc"))
 CLANG = os.environ.get("CLANG", "clang-22")
@@ -143,8 +145,27 @@ def latency(work):
     print(f"hello, stripped: {os.path.getsize(out) / 1024:.0f} KiB")
 
 
+def sync(work):
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, PROCESSORS)  # agents are threads
+    here = HERE / "sync"
+    archive = Path(CLEFC).resolve().parent / "../runtime/libclef_runtime.a"
+    planned, by_hand = str(work / "planned"), str(work / "by_hand")
+    run([CLEFC, "build", "--release", str(here / "planned.clef"), "-o", planned])
+    run([CLANG, "-O3", str(here / "by_hand.c"), str(archive), "-lpthread", "-ldl", "-lm", "-o", by_hand])
+    print("| handoffs | by hand, microseconds a round | planned / by hand | same output |\n|---|---|---|---|")
+    for what, rounds in (("pingpong", 10000), ("pipeline", 5000), ("chain", 20000)):
+        rows = []
+        for _ in range(max(RUNS, 15)):
+            a = run([planned, what, str(rounds)])
+            rows.append((a, run([by_hand, what, str(rounds)])))
+        ratio = statistics.median(a[0] for a, _ in rows) / statistics.median(b[0] for _, b in rows)
+        each = statistics.median(b[0] for _, b in rows) / rounds * 1e6
+        print(f"| {what} | {each:.1f} | {ratio:.3f} | {rows[-1][0][3] == rows[-1][1][3]} |", flush=True)
+
+
 def main():
-    wanted = sys.argv[1:] or ["latency", "host", "compile"]
+    wanted = sys.argv[1:] or ["latency", "host", "compile", "sync"]
     try:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     except OSError:
@@ -153,7 +174,7 @@ def main():
         for name in wanted:
             print(f"\n{name}\n")
             {
-                "host": host, "compile": compile_speed, "latency": latency,
+                "host": host, "compile": compile_speed, "latency": latency, "sync": sync,
                 "executor": lambda work: executor(work, CLEFC, CLANG, RUNS),
             }[name](Path(folder))
 

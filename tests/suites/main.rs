@@ -18,6 +18,7 @@ mod random_agents;
 mod random_language;
 mod snapshots;
 mod spec;
+mod sync;
 mod tidy;
 mod trace;
 mod validation;
@@ -55,6 +56,7 @@ fn main() {
     trials.extend(validation::trials());
     trials.extend(random_language::trials());
     trials.extend(fuzz::trials());
+    trials.extend(sync::trials());
     trials.extend(voice::trials());
     trials.extend(bindgen::trials());
     libtest_mimic::run(&arguments, trials).exit();

@@ -13,21 +13,24 @@ use libtest_mimic::Trial;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Programs compiled together.
-const BATCH: u64 = 8;
+/// Programs compiled together, in turn. In a small batch the plan is tried element by element, in a large one it is the
+/// one made on demand.
+const BATCHES: [u64; 2] = [8, 48];
 const SEEDS: u64 = 3;
 /// How often a failing program is tried in a smaller form.
 const TRIES: usize = 400;
 
 pub fn trials() -> Vec<Trial> {
     let (first, count) = super::seeds("CLEF_RANDOM_AGENTS", 300, 10_000);
-    let mut trials: Vec<Trial> = (0..count.div_ceil(BATCH))
-        .map(|n| {
-            let from = first + n * BATCH;
-            let size = BATCH.min(count - n * BATCH) as usize;
-            trial(format!("random_agents/{from}"), move || agree(from, size))
-        })
-        .collect();
+    let (mut trials, mut from) = (Vec::new(), first);
+    for batch in BATCHES.into_iter().cycle() {
+        let size = batch.min(first + count - from);
+        if size == 0 {
+            break;
+        }
+        trials.push(trial(format!("random_agents/{from}"), move || agree(from, size as usize)));
+        from += size;
+    }
     trials.push(trial("random_agents/without_fences_they_go_wrong", without_fences));
     trials
 }

@@ -3,7 +3,7 @@
 //! - [`table`]: the shapes of HSA behind which agents are; [`executor`]: the embedded implementation on host threads.
 //!   [`crate::hsa`]: the one over ROCr's library. [`host_code`]: kernels as host functions, for both.
 //! - [`lane`]: a queue of the program: writes packets, knows what has ended.
-//! - [`stopped`]: kernels that had to stop.
+//! - [`stopped`]: kernels that had to stop. `tally`: how often a program synchronised.
 //!
 //! Nothing starts before the first dispatch or allocation needs it.
 
@@ -12,6 +12,7 @@ pub mod host_code;
 pub mod lane;
 pub mod stopped;
 pub mod table;
+mod tally;
 
 use crate::abi::{After, Arg, Dispatch, Kernel, Loc, Param, ROUTE_HSA, ROUTE_VULKAN};
 use crate::buffers::{self, Table};
@@ -124,6 +125,7 @@ fn finish() {
         Backing::Host | Backing::Hsa(_) | Backing::Vulkan(_) => lane::finish(),
     }
     trace::write();
+    tally::report();
 }
 
 /// The host stops: a kernel that was dispatched before and stopped comes first.
@@ -196,6 +198,9 @@ pub unsafe extern "C" fn clef_dispatch(dispatch: *const Dispatch, args: *const u
         if matches!(backing(), Backing::Adversarial) {
             return adversarial::dispatch(dispatch, args);
         }
+        if dispatch.agent != 0 {
+            tally::dispatch(dispatch, route());
+        }
         if dispatch.agent == 0 { run_here(dispatch, args) } else { lane::submit(dispatch, args) }
     }
 }
@@ -254,6 +259,7 @@ pub unsafe extern "C" fn clef_wait(sites: *const After, n: u32, loc: *const Loc)
         if matches!(backing(), Backing::Adversarial) {
             adversarial::wait(number, sequence);
         } else {
+            tally::wait();
             lane::wait(number, sequence, loc);
         }
     }
