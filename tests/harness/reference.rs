@@ -39,7 +39,8 @@ fn library() -> &'static [(String, String)] {
                 (name, fs::read_to_string(&path).unwrap_or_default())
             })
             .collect();
-        found.sort_by_key(|(name, _)| (name != "Core.clef", name.clone()));
+        // A folder comes before the module of its name, which may open what is in the folder.
+        found.sort_by_key(|(name, _)| (name != "Core.clef", name.replace('/', "\0")));
         found
     })
 }
