@@ -104,6 +104,9 @@ pub enum Copy {
     Bytes { from: vk::Buffer, to: vk::Buffer, bytes: u64 },
 }
 
+/// What a dispatch must do first: a copy, and the dispatch (queue, sequence) of another queue that it must follow.
+pub type Before = (Option<Copy>, Option<(usize, u64)>);
+
 /// Bytes moved and fills since the start, for `CLEF_VULKAN_STATS`.
 #[derive(Default)]
 pub struct Moved {
@@ -242,7 +245,7 @@ impl Managed {
         device: &Device,
         queue: usize,
         effect: Effect,
-    ) -> Result<(Option<Copy>, Option<(usize, u64)>), String> {
+    ) -> Result<Before, String> {
         let (moved, then) = self.newest.on_device(effect);
         let copy = match moved {
             Move::Nothing | Move::ToHost => None,

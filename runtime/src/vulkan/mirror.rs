@@ -55,7 +55,7 @@ impl Mirrors {
         let known = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut used: Vec<(vk::Buffer, bool)> = Vec::new();
         for (param, arg) in params.iter().zip(args).filter(|(p, a)| p.kind == 1 && a.len > 0) {
-            let address = arg.value as u64;
+            let address = arg.value;
             let Some((start, &(buffer, bytes))) = known.range(..=address).next_back() else { continue };
             if address - start >= bytes {
                 continue;

@@ -86,7 +86,7 @@ impl Vulkan {
         buffer: &mut Managed,
         queue: usize,
         effect: Effect,
-    ) -> Result<(Option<Copy>, Option<(usize, u64)>), String> {
+    ) -> Result<managed::Before, String> {
         let (copy, behind) = buffer.before_dispatch(&self.device, queue, effect)?;
         Ok((copy, behind.filter(|&(other, sequence)| !self.is_done(other, sequence))))
     }
