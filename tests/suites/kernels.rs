@@ -3,7 +3,7 @@
 
 use crate::example::python;
 use crate::trial;
-use clef_tests::{Scratch, clefc, files, root, run};
+use clef_tests::{Scratch, clefc, files, hsa_mock, root, run};
 use libtest_mimic::Trial;
 use std::path::PathBuf;
 use std::process::Command;
@@ -22,6 +22,8 @@ pub fn trials() -> Vec<Trial> {
         trial("kernels/adversarial", || {
             checked(&mut compiler(&["run", "--coherence", "adversarial", "--seed", "1"]))
         }),
+        trial("kernels/hsa", || hsa("")),
+        trial("kernels/hsa_incoherent", || hsa("1")),
         trial("kernels/spirv_is_valid", spirv),
         trial("kernels/code_objects_stand_for_themselves", code_objects),
         trial("kernels/ptx_has_an_entry_for_each_launch", ptx),
@@ -48,6 +50,13 @@ fn checked(command: &mut Command) -> Result<(), String> {
     }
     let check = run(Command::new(python()).arg(root().join("tests/kernels/check.py")), &done.stdout)?;
     if check.code == 0 { Ok(()) } else { Err(check.stderr) }
+}
+
+/// On the agents of a loaded library; with a seed its memory is incoherent.
+fn hsa(seed: &str) -> Result<(), String> {
+    let mut command = compiler(&["run", "--release"]);
+    command.env("CLEF_AGENTS", "hsa").env("CLEF_HSA_LIBRARY", hsa_mock()).env("CLEF_HSA_MOCK_SEED", seed);
+    checked(&mut command)
 }
 
 fn spirv() -> Result<(), String> {

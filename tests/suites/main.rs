@@ -23,6 +23,7 @@ mod tidy;
 mod trace;
 mod validation;
 mod voice;
+mod weakened;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -49,6 +50,7 @@ fn main() {
     trials.extend(example::trials());
     trials.extend(trace::trials());
     trials.extend(hsa::trials());
+    trials.extend(weakened::trials());
     trials.extend(kernels::trials());
     trials.extend(npu::trials());
     trials.extend(abi::trials());

@@ -10,6 +10,7 @@
 mod agent;
 mod aggregate;
 mod array;
+mod batch;
 mod call;
 mod cform;
 mod control;
@@ -77,6 +78,8 @@ pub struct Lower<'a> {
     reductions: FxHashSet<NodeId>,
     /// Accesses whose checks were done before the loop.
     proven: FxHashSet<NodeId>,
+    /// What the bodies of loops are made of, of those that were looked at.
+    loops: FxHashMap<NodeId, batch::Body>,
     outlined: usize,
     /// Bodies being outlined around the cursor.
     outlining: usize,
@@ -141,6 +144,7 @@ impl<'a> Lower<'a> {
             kernel_buffers: FxHashMap::default(),
             reductions: FxHashSet::default(),
             proven: FxHashSet::default(),
+            loops: FxHashMap::default(),
             outlined: 0,
             outlining: 0,
             bug: None,

@@ -194,6 +194,10 @@ impl Lane {
     /// Waits with acquire.
     fn wait(&self, sequence: u64) {
         self.ring();
+        if BATCHES.load(Ordering::Relaxed) > 0 {
+            // The other agents work while the host sleeps.
+            ring_all();
+        }
         let slot = self.slot(sequence - 1);
         while slot.owner.load(Ordering::Acquire) <= sequence
             && (self.api.signal_wait_below)(slot.signal(), 1, SLICE) >= 1
@@ -274,9 +278,13 @@ pub extern "C" fn clef_batch_begin() {
 #[unsafe(no_mangle)]
 pub extern "C" fn clef_batch_end() {
     if BATCHES.fetch_sub(1, Ordering::Relaxed) == 1 {
-        for lane in LANES_OF_ALL.iter().filter_map(OnceLock::get) {
-            lane.ring();
-        }
+        ring_all();
+    }
+}
+
+fn ring_all() {
+    for lane in LANES_OF_ALL.iter().filter_map(OnceLock::get) {
+        lane.ring();
     }
 }
 
@@ -675,6 +683,8 @@ pub fn finish() {
 
 /// Gives the agents some time to end what they have, so that an earlier error of theirs is the one reported.
 pub fn settle(limit: Duration) {
+    // A program that stops in a batch never gets to its end.
+    ring_all();
     let begun = Instant::now();
     let busy = || {
         LANES_OF_ALL.iter().filter_map(OnceLock::get).any(|lane| {

@@ -17,6 +17,7 @@
 //! | `CLEF_HSA_MOCK_FAIL=FUNCTION` | that function returns `HSA_STATUS_ERROR` (`hsa_init=0x1008`: that status) |
 //! | `CLEF_HSA_MOCK_HANG=FUNCTION` | that function never returns |
 //! | `CLEF_HSA_MOCK_FAULT=KERNEL` | the queue that this kernel is dispatched to fails; `memory:KERNEL`: the kernel touches memory that is not there |
+//! | `CLEF_HSA_MOCK_WEAKEN=..` | one fence, barrier, clean or wait does less than it says ([`weaken`]) |
 //! | `CLEF_HSA_MOCK_AGENTS=cpu gpu npu` | which agents there are; `gpu=ISA` gives a GPU another instruction set |
 //!
 //! It does not: images, interprocess memory, agent dispatch packets, profiling.
@@ -29,6 +30,7 @@ pub mod record;
 pub mod shadow;
 pub mod signal;
 pub mod simulation;
+pub mod weaken;
 
 use std::ffi::c_char;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -65,6 +67,7 @@ pub struct Wishes {
     fail: Option<(String, Status)>,
     hang: Option<String>,
     pub fault: Option<String>,
+    pub weaken: Option<weaken::Weaken>,
 }
 
 static WISHES: Mutex<Option<Wishes>> = Mutex::new(None);
@@ -90,6 +93,7 @@ pub fn wishes() -> Wishes {
             }),
             hang: variable("CLEF_HSA_MOCK_HANG"),
             fault: variable("CLEF_HSA_MOCK_FAULT"),
+            weaken: variable("CLEF_HSA_MOCK_WEAKEN").and_then(|text| weaken::Weaken::read(&text)),
         })
         .clone()
 }

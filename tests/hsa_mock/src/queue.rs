@@ -7,6 +7,7 @@
 
 use crate::agents::{self, Kind, SLOTS_MIN};
 use crate::code::{self, Entry};
+use crate::weaken::OfQueue;
 use crate::{
     ERROR, EXCEPTION, INVALID_ARGUMENT, INVALID_PACKET_FORMAT, INVALID_QUEUE, INVALID_QUEUE_CREATION, Status,
     enter, given, lock, memory, record, signal, status, wishes,
@@ -44,6 +45,7 @@ pub struct Queue {
     pub agent: usize,
     pub npu: bool,
     name: String,
+    weak: Option<OfQueue>,
     callback: Callback,
     data: usize,
 }
@@ -105,6 +107,15 @@ impl Queue {
 
     /// Reads a packet that is valid.
     pub fn packet(&self, index: u64) -> Packet {
+        let packet = self.as_told(index);
+        match &self.weak {
+            Some(weak) => weak.weakened(index, packet),
+            None => packet,
+        }
+    }
+
+    /// The packet as the program wrote it.
+    fn as_told(&self, index: u64) -> Packet {
         let header = self.header(index).load(Ordering::Acquire);
         let bytes = self.bytes(index);
         let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap_or_default());
@@ -262,8 +273,9 @@ fn npu_arguments(entry: &Entry, insts: u64, bytes: u64, n: u16, list: u64) -> bo
         })
 }
 
-/// A doorbell is about to ring; the newest packet that it told of before.
-pub fn rung(queue: &Queue, newest: i64, release: bool) -> i64 {
+/// A doorbell is about to ring; the newest packet that it told of before, and whether it has release order.
+pub fn rung(queue: &Queue, newest: i64, release: bool) -> (i64, bool) {
+    let weakened = queue.weak.as_ref().is_some_and(|weak| weak.told(newest, |index| queue.as_told(index)));
     let order = if release { "release" } else { "relaxed" };
     if record::wanted() {
         let first = queue.recorded.load(Ordering::Relaxed);
@@ -273,7 +285,7 @@ pub fn rung(queue: &Queue, newest: i64, release: bool) -> i64 {
         queue.recorded.fetch_max((newest + 1) as u64, Ordering::Relaxed);
         record::line(&format!("doorbell {} newest={newest} {order}", queue.name));
     }
-    queue.told.fetch_max(newest, Ordering::AcqRel)
+    (queue.told.fetch_max(newest, Ordering::AcqRel), release && !weakened)
 }
 
 /// The life of a queue's thread.
@@ -351,6 +363,7 @@ pub unsafe extern "C" fn hsa_queue_create(
         let mut queues = lock(&QUEUES);
         let word = if agent.kind == Kind::Npu { "npu" } else { "gpu" };
         let before = queues.iter().filter(|q| q.agent == number).count();
+        let name = format!("{word}{before}");
         let queue: &'static Queue = Box::leak(Box::new(Queue {
             kind,
             features: 1,
@@ -366,7 +379,8 @@ pub unsafe extern "C" fn hsa_queue_create(
             stopped: AtomicBool::new(false),
             agent: number,
             npu: agent.kind == Kind::Npu,
-            name: format!("{word}{before}"),
+            weak: OfQueue::of(&name),
+            name,
             callback,
             data: data as usize,
         }));
