@@ -11,7 +11,6 @@ use clef_frontend::span::{FileId, LineIndex};
 use clef_psg::build;
 use clef_psg::graph::{FileInfo, Psg};
 use clef_psg::interp::{self, Console, World};
-use clef_psg::kernel::KernelFacts;
 use std::fs;
 use std::sync::OnceLock;
 
@@ -100,10 +99,13 @@ pub fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, String> {
     })
 }
 
-/// Interprets a graph; call it inside [`deep`].
+/// Bodies, branches and iterations that a random program may run. What is made smaller may lose what ended its loop.
+const REGIONS: u64 = 20_000_000;
+
+/// Interprets a graph; call it inside [`deep`]. A program that does not end is stopped.
 pub fn interpret(psg: &Psg, arguments: &[String]) -> Meaning {
     let mut console = Memory::default();
-    let outcome = interp::run(psg, &KernelFacts::default(), arguments, &mut console);
+    let outcome = interp::run_at_most(psg, arguments, &mut console, REGIONS);
     Meaning { code: outcome.code, stdout: console.0, stop: outcome.stopped.map(|s| s.text) }
 }
 
@@ -134,5 +136,18 @@ impl Console for Memory {
         if !to_stderr {
             self.0.push_str(text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{deep, graph, interpret};
+    use clef_psg::interp::TOO_LONG;
+
+    #[test]
+    fn a_program_without_an_end_is_stopped() {
+        let text = "[<EntryPoint>]\nlet main argv =\n    while argv.Length < 1 do ()\n    0\n";
+        let meaning = deep(|| graph(text).map(|psg| interpret(&psg, &[]))).expect("a thread").expect("a program");
+        assert_eq!(meaning.stop.as_deref(), Some(TOO_LONG));
     }
 }

@@ -116,11 +116,21 @@ impl News {
         }
     }
 
+    /// News that the host has reaches every dispatch that it submits from now on, so it is at least what the other way
+    /// has. It also has to be treated as more here, or the result would depend on the order of the blocks: `bring`
+    /// stops to note dispatches once the host has the news.
     fn meet(&mut self, other: &News) -> bool {
+        if other.had & 1 == 1 {
+            return false;
+        }
         let old = self.clone();
-        self.had &= other.had;
-        self.youngest &= other.youngest;
-        self.brought_by.retain(|d| other.brought_by.contains(d));
+        if self.had & 1 == 1 {
+            self.clone_from(other);
+        } else {
+            self.had &= other.had;
+            self.youngest &= other.youngest;
+            self.brought_by.retain(|d| other.brought_by.contains(d));
+        }
         *self != old
     }
 }

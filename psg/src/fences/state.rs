@@ -57,12 +57,24 @@ impl Fact {
         }
     }
 
+    /// What the host knows, everything that it submits from now on comes after: whatever the other way brings along is
+    /// true on this one too. (Without that, a fact that a queue stopped carrying since the host knew it would be lost
+    /// where the ways meet.)
     fn join(&mut self, other: &Fact) -> bool {
-        let before = (self.known, self.implied, self.sites.len());
-        self.known &= other.known;
-        self.implied &= other.implied;
-        self.sites.retain(|s| other.sites.contains(s));
-        before != (self.known, self.implied, self.sites.len())
+        match (self.known & bit(CPU) != 0, other.known & bit(CPU) != 0) {
+            (_, true) => false,
+            (true, false) => {
+                *self = other.clone();
+                true
+            }
+            (false, false) => {
+                let before = (self.known, self.implied, self.sites.len());
+                self.known &= other.known;
+                self.implied &= other.implied;
+                self.sites.retain(|s| other.sites.contains(s));
+                before != (self.known, self.implied, self.sites.len())
+            }
+        }
     }
 }
 

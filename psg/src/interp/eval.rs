@@ -12,6 +12,7 @@ use crate::graph::Psg;
 use crate::id::{FuncId, Id, IdVec, NodeId, RegionId, TypeId};
 use crate::node::{AtomicOp, BinOp, Const, FailKind, ForKind, GroupOp, GroupScope, Op};
 use crate::ty::Type;
+use clef_frontend::span::Span;
 use clef_frontend::typed::FormatSpec;
 use clef_runtime::text::{self, Spec};
 use rustc_hash::FxHashMap;
@@ -19,6 +20,9 @@ use std::rc::Rc;
 
 /// Nested calls after which a program counts as out of stack. A frame here is larger than a native one.
 const DEEPEST: usize = 150_000;
+
+/// Why a run with a limit stopped.
+pub const TOO_LONG: &str = "the program takes longer than the limit that this run has";
 
 pub enum Halt {
     Stop(Stop),
@@ -42,6 +46,8 @@ pub struct Machine<'a> {
     tail: Option<(FuncId, Vec<Value>)>,
     depth: usize,
     items: Items,
+    /// Regions that may still run; from 0 on, as many as it takes.
+    left: u64,
 }
 
 /// Who touched what in the running parallel loop.
@@ -55,7 +61,8 @@ struct Items {
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(psg: &'a Psg, console: &'a mut dyn Console) -> Self {
+    /// `regions`: after how many runs of a body, branch or iteration to stop; 0 for never.
+    pub fn new(psg: &'a Psg, console: &'a mut dyn Console, regions: u64) -> Self {
         let mut slots = IdVec::filled(psg.nodes.len(), 0);
         let mut sizes = IdVec::new();
         for (id, func) in psg.funcs.iter() {
@@ -84,6 +91,7 @@ impl<'a> Machine<'a> {
             tail: None,
             depth: 0,
             items: Items::default(),
+            left: regions,
         }
     }
 
@@ -129,6 +137,11 @@ impl<'a> Machine<'a> {
     fn region(&mut self, region: RegionId, frame: &mut Frame) -> Run<Value> {
         let psg = self.psg;
         let region = &psg.regions[region];
+        self.left = self.left.wrapping_sub(1);
+        if self.left == 0 {
+            let span = region.nodes.first().map_or_else(Span::default, |&n| psg.spans[n]);
+            return Err(Halt::Stop(Stop { text: TOO_LONG.into(), span }));
+        }
         for &node in &region.nodes {
             let value = self.node(node, frame)?;
             frame[self.slots[node] as usize] = value;

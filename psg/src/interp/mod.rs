@@ -16,6 +16,7 @@ mod value;
 use crate::graph::Psg;
 use crate::kernel::KernelFacts;
 use clef_frontend::span::Span;
+pub use eval::TOO_LONG;
 pub use intrinsics::World;
 
 /// Where a program's output goes, and all else that it can reach.
@@ -41,7 +42,13 @@ const STOPPED: i32 = 134;
 
 /// Runs a program: initialisation, then the entry point with the arguments.
 pub fn run(psg: &Psg, _: &KernelFacts, args: &[String], console: &mut dyn Console) -> Outcome {
-    let mut machine = eval::Machine::new(psg, console);
+    run_at_most(psg, args, console, 0)
+}
+
+/// The same, stopped with [`TOO_LONG`] after so many runs of a body, branch or iteration (0: never). For programs that
+/// nobody wrote and that may not end.
+pub fn run_at_most(psg: &Psg, args: &[String], console: &mut dyn Console, regions: u64) -> Outcome {
+    let mut machine = eval::Machine::new(psg, console, regions);
     match machine.program(args) {
         Ok(code) | Err(eval::Halt::Exit(code)) => Outcome { code, stopped: None },
         Err(eval::Halt::Stop(stop)) => Outcome { code: STOPPED, stopped: Some(stop) },

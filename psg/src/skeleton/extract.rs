@@ -364,6 +364,7 @@ impl<'a> Run<'a> {
         for block in blocks.iter_mut().chain([&mut body]) {
             keep_fresh(block, &self.out.locations, &self.repeated);
         }
+        super::quiet::remove(&mut body, &mut blocks);
         self.out.body = body;
         self.out.shared = blocks;
         self.out

@@ -11,6 +11,7 @@
 
 pub mod dsl;
 pub mod extract;
+mod quiet;
 #[cfg(test)]
 mod tests;
 mod values;
