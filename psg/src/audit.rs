@@ -73,7 +73,7 @@ pub fn without(plan: &FencePlan, element: u32) -> FencePlan {
     let mut out = plan.clone();
     out.elements.remove(element as usize);
     for chain in &mut out.certificate {
-        chain.elements.retain(|&e| e != element);
+        chain.elements.retain(|e| *e != element);
         for e in &mut chain.elements {
             *e -= u32::from(*e > element);
         }

@@ -4,6 +4,7 @@
 
 use crate::id::{ExternId, KernelId, NodeId};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use ustr::Ustr;
 
@@ -212,8 +213,8 @@ pub enum ElementKind {
 /// Why a handoff is satisfied: the hops that make the first access's effect reach the second.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Chain {
-    /// Indices into [`FencePlan::elements`], in the order of the hops.
-    pub elements: Vec<u32>,
+    /// Indices into [`FencePlan::elements`], in the order of the hops. Few, and there are many chains: in place.
+    pub elements: SmallVec<[u32; 4]>,
     /// One sentence for people; interned, since there are few different ones.
     pub reason: Ustr,
 }

@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn a_program_without_an_end_is_stopped() {
         let text = "[<EntryPoint>]\nlet main argv =\n    while argv.Length < 1 do ()\n    0\n";
-        let meaning = deep(|| graph(text).map(|psg| interpret(&psg, &[]))).expect("a thread").expect("a program");
+        let meaning =
+            deep(|| graph(text).map(|psg| interpret(&psg, &[]))).expect("a thread").expect("a program");
         assert_eq!(meaning.stop.as_deref(), Some(TOO_LONG));
     }
 }

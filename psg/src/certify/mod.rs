@@ -14,12 +14,11 @@ mod tests;
 mod trail;
 
 use crate::graph::Psg;
-use crate::id::NodeId;
+use crate::id::{Id, NodeId};
 use crate::kernel::KernelFacts;
 use crate::plan::{AccessKind, Context, FencePlan};
 use crate::skeleton::{Skeleton, extract};
 use blocks::{Graph, Op};
-use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 use std::fmt;
 use trail::{Orders, Trails};
@@ -72,52 +71,100 @@ pub fn check_skeleton(skeleton: &Skeleton, plan: &FencePlan) -> Result<(), Rejec
     let listed = listed(skeleton, plan)?;
     let graph = Graph::new(skeleton);
     let starts = fixpoint(skeleton, &orders, &graph);
-    let mut seen = FxHashSet::default();
     for (block, start) in starts.iter().enumerate() {
         let Some(mut state) = start.clone() else { continue };
         for op in &graph.blocks[block].ops {
             step(skeleton, &orders, *op, &mut state, &mut |state, context, access| {
-                verify(skeleton, &orders, &listed, state, context, access, &mut seen)
+                verify(skeleton, &orders, &listed, state, context, access)
             })?;
         }
     }
     Ok(())
 }
 
-type Pairs = FxHashMap<(NodeId, u32, NodeId, u32), u32>;
+/// The plan's handoffs, by the access where they end.
+struct Listed {
+    /// By access: the first access of the same node and location. Handoffs are between those.
+    same: Vec<u32>,
+    /// By the later access: where its handoffs start in `pairs`, and one more.
+    starts: Vec<u32>,
+    /// The earlier access and the handoff's place in the plan.
+    pairs: Vec<(u32, u32)>,
+}
 
-/// The plan's handoffs by nodes and locations.
-fn listed(skeleton: &Skeleton, plan: &FencePlan) -> Result<Pairs, Rejection> {
-    let malformed = || Rejection {
-        handoff: None,
-        reason: "a handoff names an access that the plan does not have".into(),
+impl Listed {
+    fn handoff(&self, from: u32, to: u32) -> Option<u32> {
+        let (from, to) = (self.same[from as usize], self.same[to as usize] as usize);
+        let list = &self.pairs[self.starts[to] as usize..self.starts[to + 1] as usize];
+        list.iter().find(|p| p.0 == from).map(|p| p.1)
+    }
+}
+
+/// Accesses by node and location: the first of each, for the skeleton's and for the plan's.
+fn firsts(skeleton: &Skeleton, plan: &FencePlan) -> (Vec<u32>, Vec<Option<u32>>) {
+    let nodes = skeleton.accesses.iter().map(|a| a.node.index() + 1).max().unwrap_or(0);
+    // A chain for each node: few accesses have the same.
+    let mut heads = vec![u32::MAX; nodes];
+    let mut next = vec![u32::MAX; skeleton.accesses.len()];
+    let find = |heads: &[u32], next: &[u32], node: NodeId, location: u32| {
+        let mut at = heads.get(node.index()).copied().unwrap_or(u32::MAX);
+        while at != u32::MAX && skeleton.accesses[at as usize].location != location {
+            at = next[at as usize];
+        }
+        (at != u32::MAX).then_some(at)
     };
+    let mut same = Vec::with_capacity(skeleton.accesses.len());
+    for (i, access) in skeleton.accesses.iter().enumerate() {
+        let first = find(&heads, &next, access.node, access.location);
+        if first.is_none() {
+            next[i] = std::mem::replace(&mut heads[access.node.index()], i as u32);
+        }
+        same.push(first.unwrap_or(i as u32));
+    }
+    let theirs = plan.accesses.iter().map(|a| find(&heads, &next, a.node, a.location)).collect();
+    (same, theirs)
+}
+
+fn listed(skeleton: &Skeleton, plan: &FencePlan) -> Result<Listed, Rejection> {
+    let general = |reason: &str| Rejection { handoff: None, reason: reason.into() };
     if plan.certificate.len() != plan.handoffs.len() {
-        return Err(Rejection {
-            handoff: None,
-            reason: "the certificate is not as long as the list of handoffs".into(),
-        });
+        return Err(general("the certificate is not as long as the list of handoffs"));
     }
-    let mut out = Pairs::default();
+    let (same, theirs) = firsts(skeleton, plan);
+    let mut starts = vec![0u32; skeleton.accesses.len() + 1];
+    let mut ends = Vec::with_capacity(plan.handoffs.len());
     for (i, handoff) in plan.handoffs.iter().enumerate() {
-        let from = plan.accesses.get(handoff.from as usize).ok_or_else(malformed)?;
-        let to = plan.accesses.get(handoff.to as usize).ok_or_else(malformed)?;
+        let of = |access: u32| plan.accesses.get(access as usize);
+        let (Some(from), Some(to)) = (of(handoff.from), of(handoff.to)) else {
+            return Err(general("a handoff names an access that the plan does not have"));
+        };
+        let bad = |reason: &str| Err(Rejection { handoff: Some(i as u32), reason: reason.into() });
         if from.location as usize >= skeleton.locations.len() || to.location != from.location {
-            return Err(Rejection {
-                handoff: Some(i as u32),
-                reason: "its accesses are of different buffers".into(),
-            });
+            return bad("its accesses are of different buffers");
         }
-        let chain = &plan.certificate[i].elements;
-        if chain.iter().any(|&e| e as usize >= plan.elements.len()) {
-            return Err(Rejection {
-                handoff: Some(i as u32),
-                reason: "its chain names a missing element".into(),
-            });
+        if plan.certificate[i].elements.iter().any(|&e| e as usize >= plan.elements.len()) {
+            return bad("its chain names a missing element");
         }
-        out.insert((from.node, from.location, to.node, to.location), i as u32);
+        // An access that the program does not have needs no handoff: such a pair is never asked for.
+        let pair = theirs[handoff.from as usize].zip(theirs[handoff.to as usize]);
+        ends.push(pair);
+        if let Some((_, to)) = pair {
+            starts[to as usize + 1] += 1;
+        }
     }
-    Ok(out)
+    for i in 1..starts.len() {
+        starts[i] += starts[i - 1];
+    }
+    let mut at = starts.clone();
+    let mut pairs = vec![(0, 0); *starts.last().unwrap_or(&0) as usize];
+    for (i, pair) in ends.into_iter().enumerate() {
+        if let Some((from, to)) = pair {
+            let at = &mut at[to as usize];
+            pairs[*at as usize] = (from, i as u32);
+            *at += 1;
+        }
+    }
+    Ok(Listed { same, starts, pairs })
 }
 
 /// The state before each block.
@@ -167,17 +214,17 @@ fn step(
 ) -> Result<(), Rejection> {
     match op {
         Op::EnterLoop(anchor) => {
-            for &on in orders.before_loop.get(&anchor).into_iter().flatten() {
+            for &on in &orders.before_loop[anchor as usize] {
                 state.host_waits(s, on);
             }
         }
         Op::Fresh(location) => state.forget(location),
         Op::Run { site, accesses } => {
-            for &on in orders.before_site.get(&site).into_iter().flatten() {
+            for &on in &orders.before_site[site as usize] {
                 state.host_waits(s, on);
             }
             let info = &s.sites[site as usize];
-            let packet = orders.packets.get(&site);
+            let packet = &orders.packets[site as usize];
             if info.dispatch {
                 state.begin(s, orders, site, info.context, packet);
             }
@@ -187,9 +234,7 @@ fn step(
             for &access in accesses {
                 state.record(s, access, site, info);
             }
-            if let Some(packet) = packet {
-                state.end(s, orders, site, info.context, packet);
-            }
+            state.end(s, orders, site, info.context, packet);
         }
     }
     Ok(())
@@ -199,11 +244,10 @@ fn step(
 fn verify(
     s: &Skeleton,
     orders: &Orders,
-    listed: &Pairs,
+    listed: &Listed,
     state: &Trails,
     context: u8,
     access: u32,
-    seen: &mut FxHashSet<(u32, u32)>,
 ) -> Result<(), Rejection> {
     let to = &s.accesses[access as usize];
     for trail in state.of(to.location) {
@@ -214,8 +258,8 @@ fn verify(
         if !conflict || exempt {
             continue;
         }
-        let handoff = listed.get(&(from.node, from.location, to.node, to.location)).copied();
-        if seen.insert((trail.access, access)) && handoff.is_none() {
+        let handoff = listed.handoff(trail.access, access);
+        if handoff.is_none() {
             let reason = format!(
                 "{} of `{}` by {} after {} by {} is a handoff that the plan does not list",
                 to.mode.text(),

@@ -5,10 +5,12 @@
 //! waits for that dispatch. Bytes are *seen* where they were acquired.
 
 use super::Rejection;
+use crate::id::Id;
 use crate::id::NodeId;
 use crate::plan::{ElementKind, Family, FencePlan, Point, Scope};
 use crate::skeleton::{CPU, EPOCH, NPU, Site, Skeleton};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 /// What the plan makes a dispatch do.
 #[derive(Clone, Debug, Default)]
@@ -18,79 +20,118 @@ pub struct Order {
     clean: bool,
     barrier_before: bool,
     barrier_behind: bool,
-    follows: Vec<u32>,
+    follows: SmallVec<[u32; 1]>,
 }
 
-/// The plan by site.
+/// The plan by site, and its waits before loops by anchor.
 pub struct Orders {
-    pub before_site: FxHashMap<u32, Vec<u32>>,
-    pub before_loop: FxHashMap<u32, Vec<u32>>,
-    pub packets: FxHashMap<u32, Order>,
+    pub before_site: Vec<SmallVec<[u32; 1]>>,
+    pub before_loop: Vec<SmallVec<[u32; 1]>>,
+    pub packets: Vec<Order>,
     vulkan: bool,
-    /// Dispatches that something waits for.
-    awaited: FxHashSet<u32>,
+    /// By site: does anything wait for it?
+    awaited: Vec<bool>,
 }
 
 impl Orders {
     pub fn read(s: &Skeleton, plan: &FencePlan) -> Result<Self, Rejection> {
-        let mut by_node: FxHashMap<(NodeId, bool), u32> = FxHashMap::default();
-        by_node.extend(s.sites.iter().enumerate().map(|(i, site)| ((site.node, site.after), i as u32)));
-        let anchors: FxHashMap<NodeId, u32> =
-            s.anchors.iter().enumerate().map(|(i, &n)| (n, i as u32)).collect();
-        let strange = |what: &str| Rejection { handoff: None, reason: format!("an element {what}") };
-        let dispatch = |node: NodeId| {
-            let site = by_node.get(&(node, false)).copied().filter(|&d| s.sites[d as usize].dispatch);
-            site.ok_or_else(|| strange("names a dispatch that the program does not have"))
-        };
+        let places = Places::new(s);
         let mut out = Self {
-            before_site: FxHashMap::default(),
-            before_loop: FxHashMap::default(),
-            packets: FxHashMap::default(),
+            before_site: vec![SmallVec::new(); s.sites.len()],
+            before_loop: vec![SmallVec::new(); s.anchors.len()],
+            packets: vec![Order::default(); s.sites.len()],
             vulkan: plan.table.family == Family::Vulkan,
-            awaited: FxHashSet::default(),
+            awaited: vec![false; s.sites.len()],
         };
         for element in &plan.elements {
-            match element.kind {
-                ElementKind::Wait { at, on } => {
-                    let on = dispatch(on)?;
-                    out.awaited.insert(on);
-                    let (node, after) = match at {
-                        Point::Before(n) => (n, false),
-                        Point::After(n) => (n, true),
-                    };
-                    if let Some(&site) = by_node.get(&(node, after)) {
-                        out.before_site.entry(site).or_default().push(on);
-                    } else if let (Some(&anchor), false) = (anchors.get(&node), after) {
-                        out.before_loop.entry(anchor).or_default().push(on);
-                    } else {
-                        return Err(strange("waits where the program has nothing to wait at"));
-                    }
-                }
-                ElementKind::BarrierAnd { before, on } | ElementKind::Semaphore { before, on } => {
-                    let on = dispatch(on)?;
-                    out.awaited.insert(on);
-                    out.packets.entry(dispatch(before)?).or_default().follows.push(on);
-                }
-                ElementKind::PipelineBarrier { at: Point::Before(n) } => {
-                    out.packets.entry(dispatch(n)?).or_default().barrier_before = true;
-                }
-                ElementKind::PipelineBarrier { at: Point::After(n) } => {
-                    out.packets.entry(dispatch(n)?).or_default().barrier_behind = true;
-                }
-                ElementKind::Release { dispatch: n, scope } => {
-                    let order = out.packets.entry(dispatch(n)?).or_default();
-                    order.release = Some(order.release.map_or(scope, |old| old.max(scope)));
-                }
-                ElementKind::Acquire { dispatch: n, scope } => {
-                    let order = out.packets.entry(dispatch(n)?).or_default();
-                    order.acquire = Some(order.acquire.map_or(scope, |old| old.max(scope)));
-                }
-                ElementKind::Clean { dispatch: n } => {
-                    out.packets.entry(dispatch(n)?).or_default().clean = true
-                }
-            }
+            out.element(&places, &element.kind)?;
         }
         Ok(out)
+    }
+
+    fn element(&mut self, places: &Places, kind: &ElementKind) -> Result<(), Rejection> {
+        match *kind {
+            ElementKind::Wait { at, on } => {
+                let on = self.await_on(places, on)?;
+                let (node, after) = match at {
+                    Point::Before(n) => (n, false),
+                    Point::After(n) => (n, true),
+                };
+                if let Some(site) = places.site(node, after) {
+                    self.before_site[site as usize].push(on);
+                } else if let (Some(&anchor), false) = (places.anchors.get(&node), after) {
+                    self.before_loop[anchor as usize].push(on);
+                } else {
+                    return Err(strange("waits where the program has nothing to wait at"));
+                }
+            }
+            ElementKind::BarrierAnd { before, on } | ElementKind::Semaphore { before, on } => {
+                let on = self.await_on(places, on)?;
+                self.order(places, before)?.follows.push(on);
+            }
+            ElementKind::PipelineBarrier { at: Point::Before(n) } => {
+                self.order(places, n)?.barrier_before = true
+            }
+            ElementKind::PipelineBarrier { at: Point::After(n) } => {
+                self.order(places, n)?.barrier_behind = true
+            }
+            ElementKind::Release { dispatch: n, scope } => {
+                let order = self.order(places, n)?;
+                order.release = order.release.max(Some(scope));
+            }
+            ElementKind::Acquire { dispatch: n, scope } => {
+                let order = self.order(places, n)?;
+                order.acquire = order.acquire.max(Some(scope));
+            }
+            ElementKind::Clean { dispatch: n } => self.order(places, n)?.clean = true,
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, places: &Places, node: NodeId) -> Result<&mut Order, Rejection> {
+        Ok(&mut self.packets[places.dispatch(node)? as usize])
+    }
+
+    fn await_on(&mut self, places: &Places, node: NodeId) -> Result<u32, Rejection> {
+        let on = places.dispatch(node)?;
+        self.awaited[on as usize] = true;
+        Ok(on)
+    }
+}
+
+fn strange(what: &str) -> Rejection {
+    Rejection { handoff: None, reason: format!("an element {what}") }
+}
+
+/// Sites and loops by the graph's nodes.
+struct Places<'a> {
+    skeleton: &'a Skeleton,
+    /// By node: the site there, and the one behind it.
+    sites: Vec<[u32; 2]>,
+    anchors: FxHashMap<NodeId, u32>,
+}
+
+impl<'a> Places<'a> {
+    const NONE: u32 = u32::MAX;
+
+    fn new(skeleton: &'a Skeleton) -> Self {
+        let nodes = skeleton.sites.iter().map(|site| site.node.index() + 1).max().unwrap_or(0);
+        let mut sites = vec![[Self::NONE; 2]; nodes];
+        for (i, site) in skeleton.sites.iter().enumerate() {
+            sites[site.node.index()][usize::from(site.after)] = i as u32;
+        }
+        let anchors = skeleton.anchors.iter().enumerate().map(|(i, &n)| (n, i as u32)).collect();
+        Self { skeleton, sites, anchors }
+    }
+
+    fn site(&self, node: NodeId, after: bool) -> Option<u32> {
+        let site = self.sites.get(node.index())?[usize::from(after)];
+        (site != Self::NONE).then_some(site)
+    }
+
+    fn dispatch(&self, node: NodeId) -> Result<u32, Rejection> {
+        let site = self.site(node, false).filter(|&s| self.skeleton.sites[s as usize].dispatch);
+        site.ok_or_else(|| strange("names a dispatch that the program does not have"))
     }
 }
 
@@ -102,13 +143,13 @@ struct News {
     /// Queues whose youngest dispatch brings it.
     youngest: u32,
     /// Awaited dispatches that bring it.
-    brought_by: Vec<u32>,
+    brought_by: SmallVec<[u32; 2]>,
 }
 
 impl News {
     fn bring(&mut self, queue: u8, site: u32, orders: &Orders) {
         self.youngest |= 1 << queue;
-        if self.had & 1 == 0 && orders.awaited.contains(&site) && !self.brought_by.contains(&site) {
+        if self.had & 1 == 0 && orders.awaited[site as usize] && !self.brought_by.contains(&site) {
             self.brought_by.push(site);
             if self.brought_by.len() > 64 {
                 self.brought_by.remove(0);
@@ -145,11 +186,11 @@ pub struct Trail {
     /// Published at system scope (Vulkan: behind a barrier).
     published: News,
     /// Published at agent scope, by device.
-    on_device: Vec<News>,
+    on_device: SmallVec<[News; 1]>,
     /// Agents that see the bytes.
     seen: u32,
     /// Vulkan: awaited dispatches that had the bytes when they ran.
-    carriers: Vec<u32>,
+    carriers: SmallVec<[u32; 2]>,
 }
 
 impl Trail {
@@ -254,9 +295,7 @@ impl Trails {
     }
 
     /// A dispatch is submitted and starts.
-    pub fn begin(&mut self, s: &Skeleton, orders: &Orders, site: u32, queue: u8, order: Option<&Order>) {
-        let default = Order::default();
-        let order = order.unwrap_or(&default);
+    pub fn begin(&mut self, s: &Skeleton, orders: &Orders, site: u32, queue: u8, order: &Order) {
         let in_order = !orders.vulkan || queue == NPU;
         let device = s.device(queue).map_or(0, usize::from);
         let me = 1u32 << queue;
@@ -286,7 +325,7 @@ impl Trails {
             if trail.arrives(orders, queue, device, order) {
                 trail.seen |= me;
             }
-            if trail.has(queue) && orders.awaited.contains(&site) && !trail.carriers.contains(&site) {
+            if trail.has(queue) && orders.awaited[site as usize] && !trail.carriers.contains(&site) {
                 trail.carriers.push(site);
             }
         }
@@ -294,6 +333,9 @@ impl Trails {
 
     /// A dispatch ends.
     pub fn end(&mut self, s: &Skeleton, orders: &Orders, site: u32, queue: u8, order: &Order) {
+        if order.release.is_none() && !order.barrier_behind {
+            return;
+        }
         let device = s.device(queue).map_or(0, usize::from);
         for trail in self.all() {
             if trail.has(queue) && !orders.vulkan {
@@ -318,7 +360,7 @@ impl Trails {
         let what = &s.accesses[access as usize];
         let writes = what.mode.writes();
         let mut ended = News::default();
-        let mut carriers = Vec::new();
+        let mut carriers = SmallVec::new();
         if info.dispatch {
             ended.youngest = 1 << info.context;
             ended.brought_by.push(site);
@@ -335,7 +377,7 @@ impl Trails {
             writes,
             ended,
             published: News::default(),
-            on_device: vec![News::default(); devices],
+            on_device: SmallVec::from_elem(News::default(), devices),
             seen: if own { 1 << info.context } else { 0 },
             carriers,
         };

@@ -38,15 +38,17 @@ pub fn place(skeleton: &Skeleton, family: Family, loops: &Loops, newest: bool) -
         if pass == 0 {
             found = pairs;
         }
-        if fresh.is_empty() {
+        let nothing = fresh.is_empty();
+        elements.extend(fresh);
+        elements = super::place::widest(elements);
+        if super::place::holds(skeleton, family, &elements) {
+            return (Some(elements), found);
+        }
+        if nothing {
             break;
         }
-        elements.extend(fresh);
-        elements.sort();
-        elements.dedup();
     }
-    let elements = super::place::widest(elements);
-    (super::place::holds(skeleton, family, &elements).then_some(elements), found)
+    (None, found)
 }
 
 /// The later end of a handoff.

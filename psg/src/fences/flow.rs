@@ -37,11 +37,12 @@ pub enum El {
     Clean(u32),
 }
 
-/// Elements by place.
+/// Elements by place: by site, and by loop. Dense, so that a pass over a long program goes over memory in order.
 #[derive(Clone, Debug, Default)]
 pub struct Placed {
-    packets: FxHashMap<u32, Packet>,
-    waits: FxHashMap<Anchor, SmallVec<[u32; 1]>>,
+    packets: Vec<Packet>,
+    waits: Vec<SmallVec<[u32; 1]>>,
+    loop_waits: Vec<SmallVec<[u32; 1]>>,
 }
 
 impl Placed {
@@ -71,7 +72,7 @@ impl Placed {
             new
         }
         match element {
-            El::Wait { at, on } => push(self.waits.entry(at).or_default(), on),
+            El::Wait { at, on } => push(self.waits_at(at), on),
             El::Follow { before, on } => push(&mut self.at(before).after, on),
             El::Before(site) => set(&mut self.at(site).before),
             El::Behind(site) => set(&mut self.at(site).behind),
@@ -84,11 +85,7 @@ impl Placed {
     /// Takes an element away.
     pub fn remove(&mut self, element: El) {
         match element {
-            El::Wait { at, on } => {
-                if let Some(list) = self.waits.get_mut(&at) {
-                    list.retain(|o| *o != on);
-                }
-            }
+            El::Wait { at, on } => self.waits_at(at).retain(|o| *o != on),
             El::Follow { before, on } => self.at(before).after.retain(|o| *o != on),
             El::Before(site) => self.at(site).before = false,
             El::Behind(site) => self.at(site).behind = false,
@@ -99,13 +96,37 @@ impl Placed {
     }
 
     fn at(&mut self, site: u32) -> &mut Packet {
-        self.packets.entry(site).or_default()
+        slot(&mut self.packets, site)
+    }
+
+    fn waits_at(&mut self, at: Anchor) -> &mut SmallVec<[u32; 1]> {
+        match at {
+            Anchor::Site(site) => slot(&mut self.waits, site),
+            Anchor::Loop(anchor) => slot(&mut self.loop_waits, anchor),
+        }
     }
 
     /// What was placed at a dispatch.
     pub fn packet(&self, site: u32) -> Option<&Packet> {
-        self.packets.get(&site)
+        self.packets.get(site as usize)
     }
+
+    /// The dispatches that the host waits for there.
+    fn waited(&self, at: Anchor) -> &[u32] {
+        let list = match at {
+            Anchor::Site(site) => self.waits.get(site as usize),
+            Anchor::Loop(anchor) => self.loop_waits.get(anchor as usize),
+        };
+        list.map_or(&[], |l| l.as_slice())
+    }
+}
+
+fn slot<T: Clone + Default>(list: &mut Vec<T>, at: u32) -> &mut T {
+    let at = at as usize;
+    if at >= list.len() {
+        list.resize(at + 1, T::default());
+    }
+    &mut list[at]
 }
 
 /// What one run of the analysis found.
@@ -171,7 +192,8 @@ impl<'a> Flow<'a> {
     /// What was missing and is placed now, and the handoffs.
     pub fn demanded(mut self) -> (Vec<El>, Found) {
         self.fixpoint();
-        self.found.pairs.sort_unstable();
+        // They come nearly in this order, which a stable sort makes use of.
+        self.found.pairs.sort_by_key(|&(from, to)| (to, from));
         self.found.pairs.dedup();
         (self.demand.map(|d| d.placed).unwrap_or_default(), self.found)
     }
@@ -260,7 +282,7 @@ impl<'a> Flow<'a> {
     }
 
     fn waits(&self, anchor: Anchor, state: &mut State) {
-        for &on in self.placed.waits.get(&anchor).into_iter().flatten() {
+        for &on in self.placed.waited(anchor) {
             state.wait(On::Site(on));
         }
     }
@@ -272,11 +294,8 @@ impl<'a> Flow<'a> {
         if self.demand.is_some() {
             self.supply(site, accesses, state);
         }
-        let packet = if dispatch {
-            self.placed.packets.get(&site).unwrap_or(&self.none).clone()
-        } else {
-            Packet::default()
-        };
+        let packet =
+            if dispatch { self.placed.packet(site).unwrap_or(&self.none).clone() } else { Packet::default() };
         if dispatch {
             if packet.before {
                 state.pipeline_barrier(rules, context, None);

@@ -365,12 +365,15 @@ impl Placer<'_> {
 pub fn widest(mut out: Vec<El>) -> Vec<El> {
     out.sort();
     out.dedup();
-    let wide: FxHashSet<El> = out.iter().copied().collect();
-    out.retain(|e| match *e {
-        El::Release(s, Scope::Agent) => !wide.contains(&El::Release(s, Scope::System)),
-        El::Acquire(s, Scope::Agent) => !wide.contains(&El::Acquire(s, Scope::System)),
-        _ => true,
-    });
+    // The wider one of the same dispatch comes right behind.
+    let mut keep = vec![true; out.len()];
+    for (i, pair) in out.windows(2).enumerate() {
+        keep[i] = !matches!(pair,
+            [El::Release(a, Scope::Agent), El::Release(b, Scope::System)]
+            | [El::Acquire(a, Scope::Agent), El::Acquire(b, Scope::System)] if a == b);
+    }
+    let mut keep = keep.into_iter();
+    out.retain(|_| keep.next().unwrap_or(true));
     out
 }
 

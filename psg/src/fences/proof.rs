@@ -13,6 +13,7 @@ use crate::plan::{
 };
 use crate::skeleton::{Block, Skeleton, Step};
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 use ustr::Ustr;
 
 /// Events that the search for chains may go over.
@@ -20,35 +21,26 @@ const BUDGET: usize = 30_000;
 
 /// Turns a placement into a plan with its certificate.
 pub fn assemble(skeleton: &Skeleton, table: &CostTable, placement: Placement) -> FencePlan {
-    let mut pairs = placement.found.pairs.clone();
+    let mut pairs = placement.found.pairs;
     pairs.sort_by_key(|&(from, to)| (to, from));
     let handoffs: Vec<Handoff> = pairs.iter().map(|&(from, to)| handoff(skeleton, from, to)).collect();
     let elements = &placement.elements;
     let small = skeleton.events() <= SMALL;
     let chains =
         if small { tried(skeleton, table, elements, &pairs) } else { nearby(skeleton, elements, &pairs) };
-    let mut covers: Vec<Vec<u32>> = vec![Vec::new(); elements.len()];
+    let mut counts = vec![0u32; elements.len()];
+    chains.iter().flatten().for_each(|&e| counts[e as usize] += 1);
+    let mut covers: Vec<Vec<u32>> = counts.iter().map(|&n| Vec::with_capacity(n as usize)).collect();
     for (h, chain) in chains.iter().enumerate() {
         for &e in chain {
             covers[e as usize].push(h as u32);
         }
     }
-    let mut reasons: FxHashMap<(HandoffKind, Context, Context, Vec<Hop>), Ustr> = FxHashMap::default();
+    let mut reasons = Reasons { skeleton, family: table.family, elements, known: FxHashMap::default() };
     let certificate = chains
         .into_iter()
         .zip(&handoffs)
-        .map(|(chain, handoff)| {
-            let hops: Vec<Hop> = chain.iter().map(|&e| Hop::new(skeleton, elements[e as usize])).collect();
-            let context = |access: u32| skeleton.accesses[access as usize].context;
-            let key = (handoff.kind, context(handoff.from), context(handoff.to), hops);
-            let free = key.3.is_empty();
-            let why = || Ustr::from(&reason(skeleton, table.family, handoff, &key.3));
-            let reason = if free { why() } else { reasons.get(&key).copied().unwrap_or_else(why) };
-            if !free {
-                reasons.entry(key).or_insert(reason);
-            }
-            Chain { elements: chain, reason }
-        })
+        .map(|(chain, handoff)| Chain { reason: reasons.of(handoff, &chain), elements: chain })
         .collect();
     let elements = elements
         .iter()
@@ -64,6 +56,37 @@ pub fn assemble(skeleton: &Skeleton, table: &CostTable, placement: Placement) ->
         elements,
         certificate,
         markers,
+    }
+}
+
+type Elements = SmallVec<[u32; 4]>;
+
+/// What a handoff's sentence depends on.
+type Key = (HandoffKind, [(Context, bool); 2], SmallVec<[Hop; 4]>);
+
+/// The sentences, made once for handoffs of one kind.
+struct Reasons<'a> {
+    skeleton: &'a Skeleton,
+    family: Family,
+    elements: &'a [El],
+    known: FxHashMap<Key, Ustr>,
+}
+
+impl Reasons<'_> {
+    fn of(&mut self, handoff: &Handoff, chain: &[u32]) -> Ustr {
+        let skeleton = self.skeleton;
+        let hops = chain.iter().map(|&e| Hop::new(skeleton, self.elements[e as usize])).collect();
+        let end = |access: u32| {
+            let site = &skeleton.sites[skeleton.access_site[access as usize] as usize];
+            (skeleton.accesses[access as usize].context, site.dispatch)
+        };
+        let key = (handoff.kind, [end(handoff.from), end(handoff.to)], hops);
+        if let Some(&reason) = self.known.get(&key) {
+            return reason;
+        }
+        let text = Ustr::from(&reason(skeleton, self.family, handoff, &key.2));
+        self.known.insert(key, text);
+        text
     }
 }
 
@@ -106,8 +129,8 @@ fn satisfied(skeleton: &Skeleton, family: Family, elements: &[El], pairs: &[(u32
 }
 
 /// Chains by trying: without which elements is a handoff broken?
-fn tried(skeleton: &Skeleton, table: &CostTable, elements: &[El], pairs: &[(u32, u32)]) -> Vec<Vec<u32>> {
-    let mut chains: Vec<Vec<u32>> = vec![Vec::new(); pairs.len()];
+fn tried(skeleton: &Skeleton, table: &CostTable, elements: &[El], pairs: &[(u32, u32)]) -> Vec<Elements> {
+    let mut chains: Vec<Elements> = vec![Elements::new(); pairs.len()];
     let index: FxHashMap<(u32, u32), usize> = pairs.iter().enumerate().map(|(h, &p)| (p, h)).collect();
     let mut trial = Trial::new(skeleton, table.family, elements);
     for (e, &element) in elements.iter().enumerate() {
@@ -120,7 +143,7 @@ fn tried(skeleton: &Skeleton, table: &CostTable, elements: &[El], pairs: &[(u32,
     // Where elements stand in for each other, none is missed alone: take away what the rest makes up for.
     let mut work = BUDGET;
     let pick = |chain: &[u32]| chain.iter().map(|&e| elements[e as usize]).collect::<Vec<_>>();
-    let mut known: FxHashMap<Vec<u32>, Vec<bool>> = FxHashMap::default();
+    let mut known: FxHashMap<Elements, Vec<bool>> = FxHashMap::default();
     let near = nearby(skeleton, elements, pairs);
     for h in 0..chains.len() {
         let base = chains[h].clone();
@@ -138,13 +161,13 @@ fn tried(skeleton: &Skeleton, table: &CostTable, elements: &[El], pairs: &[(u32,
             continue;
         }
         if work < elements.len() * run {
-            chains[h].extend(near[h].iter().filter(|e| !base.contains(e)));
+            chains[h].extend(near[h].iter().copied().filter(|e| !base.contains(e)));
             continue;
         }
         work -= elements.len() * run;
-        let mut chain: Vec<u32> = (0..elements.len() as u32).collect();
+        let mut chain: Elements = (0..elements.len() as u32).collect();
         for e in (0..elements.len() as u32).filter(|e| !base.contains(e)) {
-            let fewer: Vec<u32> = chain.iter().copied().filter(|&x| x != e).collect();
+            let fewer: Elements = chain.iter().copied().filter(|&x| x != e).collect();
             if satisfied(skeleton, table.family, &pick(&fewer), pairs)[h] {
                 chain = fewer;
             }
@@ -158,31 +181,41 @@ fn tried(skeleton: &Skeleton, table: &CostTable, elements: &[El], pairs: &[(u32,
 }
 
 /// Chains by place.
-fn nearby(skeleton: &Skeleton, elements: &[El], pairs: &[(u32, u32)]) -> Vec<Vec<u32>> {
-    let mut by_site: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
-    for (i, element) in elements.iter().enumerate() {
-        let site = match *element {
-            El::Wait { at: Anchor::Site(s), .. } | El::Release(s, _) | El::Behind(s) => s,
-            El::Wait { on, .. } => on,
-            El::Follow { before, .. } | El::Before(before) => before,
-            El::Acquire(s, _) | El::Clean(s) => s,
-        };
-        by_site.entry(site).or_default().push(i as u32);
+fn nearby(skeleton: &Skeleton, elements: &[El], pairs: &[(u32, u32)]) -> Vec<Elements> {
+    // Elements by the site where they stand, one list behind the other.
+    let site = |element: &El| match *element {
+        El::Wait { at: Anchor::Site(s), .. } | El::Release(s, _) | El::Behind(s) => s,
+        El::Wait { on, .. } => on,
+        El::Follow { before, .. } | El::Before(before) => before,
+        El::Acquire(s, _) | El::Clean(s) => s,
+    };
+    let mut starts = vec![0u32; skeleton.sites.len() + 1];
+    elements.iter().for_each(|e| starts[site(e) as usize + 1] += 1);
+    for i in 1..starts.len() {
+        starts[i] += starts[i - 1];
     }
-    let at = |site: u32| by_site.get(&site).into_iter().flatten().copied();
-    pairs
-        .iter()
-        .map(|&(from, to)| {
-            let (from, to) = (skeleton.access_site[from as usize], skeleton.access_site[to as usize]);
-            let leaves = |e: &u32| matches!(elements[*e as usize], El::Release(..) | El::Behind(_));
-            let hoisted = |e: &u32| matches!(elements[*e as usize], El::Wait { at: Anchor::Loop(_), .. });
-            let mut chain: Vec<u32> = at(from).filter(|e| leaves(e) || hoisted(e)).collect();
-            chain.extend(at(to).filter(|e| !leaves(e) && !hoisted(e)));
-            chain.sort_by_key(|&e| (hop(elements[e as usize]), e));
-            chain.dedup();
-            chain
-        })
-        .collect()
+    let mut next = starts.clone();
+    let mut order = vec![0u32; elements.len()];
+    for (i, element) in elements.iter().enumerate() {
+        let at = &mut next[site(element) as usize];
+        order[*at as usize] = i as u32;
+        *at += 1;
+    }
+    let at = |site: u32| {
+        let (from, to) = (starts[site as usize], starts[site as usize + 1]);
+        order[from as usize..to as usize].iter().copied()
+    };
+    let chain = |&(from, to): &(u32, u32)| {
+        let (from, to) = (skeleton.access_site[from as usize], skeleton.access_site[to as usize]);
+        let leaves = |e: &u32| matches!(elements[*e as usize], El::Release(..) | El::Behind(_));
+        let hoisted = |e: &u32| matches!(elements[*e as usize], El::Wait { at: Anchor::Loop(_), .. });
+        let mut chain: Elements = at(from).filter(|e| leaves(e) || hoisted(e)).collect();
+        chain.extend(at(to).filter(|e| !leaves(e) && !hoisted(e)));
+        chain.sort_by_key(|&e| (hop(elements[e as usize]), e));
+        chain.dedup();
+        chain
+    };
+    pairs.iter().map(chain).collect()
 }
 
 /// Elements of a chain in the order in which they happen, mostly.

@@ -27,7 +27,7 @@ pub const NPU: u8 = 1;
 
 /// Pending accesses of one location beyond which the older ones of a context are represented by its newest: whatever is
 /// ordered after the newest is ordered after them, so only the listed pairs get fewer.
-pub const EPOCH: usize = 32;
+pub const EPOCH: usize = 16;
 
 /// A program's accesses in their control structure.
 #[derive(Clone, Debug, Default)]

@@ -12,7 +12,8 @@ pub fn remove(body: &mut Block, shared: &mut [Block]) {
     // A body is quiet unless something in it is not, calls of other bodies that are not quiet included.
     let mut quiet = vec![true; shared.len()];
     loop {
-        let loud: Vec<usize> = (0..shared.len()).filter(|&i| quiet[i] && !is_quiet(&shared[i], &quiet)).collect();
+        let loud: Vec<usize> =
+            (0..shared.len()).filter(|&i| quiet[i] && !is_quiet(&shared[i], &quiet)).collect();
         if loud.is_empty() {
             break;
         }
