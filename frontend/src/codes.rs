@@ -144,6 +144,8 @@ codes! {
     HINT_CONTRADICTED = 602;
     /// A buffer that no agent reads.
     BUFFER_NOT_READ = 603;
+    /// A buffer is written again after it was announced as complete.
+    MARKER_OVERTAKEN = 604;
     /// libclang, which reads C headers, is not installed.
     NO_LIBCLANG = 701;
     /// A C header that clang cannot read.

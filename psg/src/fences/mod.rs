@@ -12,6 +12,7 @@ mod demand;
 mod exact;
 mod flow;
 mod loops;
+mod markers;
 mod place;
 mod proof;
 mod residency;
@@ -43,7 +44,8 @@ pub fn analyse(psg: &Psg, kernels: &KernelFacts, options: &FenceOptions) -> (Fen
     let work = || {
         let skeleton = extract::extract(psg, kernels, &options.agents);
         let plan = plan(&skeleton, &options.table);
-        let diagnostics = residency::check(psg, &skeleton);
+        let mut diagnostics = residency::check(psg, &skeleton);
+        diagnostics.extend(markers::contradicted(psg, &skeleton));
         (plan, diagnostics)
     };
     clef_frontend::deep::run(work).unwrap_or_else(|why| panic!("no thread for the fence analysis: {why}"))

@@ -8,11 +8,10 @@ use super::flow::{Anchor, El, Flow, Placed};
 use super::place::{Placement, SMALL, price};
 use super::trial::Trial;
 use crate::plan::{
-    Chain, Context, CostTable, Element, ElementKind, Family, FencePlan, Handoff, HandoffKind, Marker, Point,
-    Scope,
+    Chain, Context, CostTable, Element, ElementKind, Family, FencePlan, Handoff, HandoffKind, Point, Scope,
 };
-use crate::skeleton::{Block, Skeleton, Step};
-use rustc_hash::{FxHashMap, FxHashSet};
+use crate::skeleton::Skeleton;
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use ustr::Ustr;
 
@@ -47,7 +46,7 @@ pub fn assemble(skeleton: &Skeleton, table: &CostTable, placement: Placement) ->
         .zip(covers)
         .map(|(&e, covers)| Element { kind: kind(skeleton, table.family, e), cost: price(table, e), covers })
         .collect();
-    let markers = markers(skeleton, &handoffs);
+    let markers = super::markers::announced(skeleton, &handoffs);
     FencePlan {
         table: table.clone(),
         locations: skeleton.locations.clone(),
@@ -308,96 +307,5 @@ fn free(skeleton: &Skeleton, family: Family, handoff: &Handoff) -> &'static str 
         (false, true) => "the doorbell publishes the host's write before the dispatch starts",
         (true, _) if a.context == b.context => "the queue runs in order",
         (true, _) => "what was done for earlier handoffs already orders them",
-    }
-}
-
-/// What each marker announces: the `w->r` handoffs between different contexts of which it is the first marker of the
-/// buffer on the way.
-fn markers(skeleton: &Skeleton, handoffs: &[Handoff]) -> Vec<Marker> {
-    let mut walk = Walk { skeleton, last: FxHashMap::default(), announced: FxHashSet::default() };
-    let mut by_location: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
-    for (h, handoff) in handoffs.iter().enumerate() {
-        let (a, b) = (&skeleton.accesses[handoff.from as usize], &skeleton.accesses[handoff.to as usize]);
-        if handoff.kind == HandoffKind::WriteRead && a.context != b.context {
-            by_location.entry(handoff.location).or_default().push(h as u32);
-        }
-    }
-    if skeleton.markers.is_empty() {
-        return Vec::new();
-    }
-    walk.block(&skeleton.body);
-    for body in &skeleton.shared {
-        walk.block(body);
-    }
-    skeleton
-        .markers
-        .iter()
-        .enumerate()
-        .map(|(m, (node, locations))| {
-            let candidates = locations.iter().flat_map(|l| by_location.get(l).into_iter().flatten().copied());
-            let announces = candidates
-                .filter(|&h| {
-                    let handoff = &handoffs[h as usize];
-                    walk.announced.contains(&(m as u32, handoff.from, handoff.to))
-                })
-                .collect();
-            Marker { node: *node, locations: locations.clone(), announces }
-        })
-        .collect()
-}
-
-/// Walks the tree once in its order (loop bodies twice), remembering per write the first marker since.
-struct Walk<'a> {
-    skeleton: &'a Skeleton,
-    /// By location: writes since, with the first marker after each.
-    last: FxHashMap<u32, Vec<(u32, Option<u32>)>>,
-    announced: FxHashSet<(u32, u32, u32)>,
-}
-
-impl Walk<'_> {
-    fn block(&mut self, block: &Block) {
-        for step in block {
-            match step {
-                Step::Event { accesses, .. } => accesses.iter().for_each(|&a| self.access(a)),
-                Step::Marker(m) => {
-                    let locations = &self.skeleton.markers[*m as usize].1;
-                    for location in locations {
-                        for (_, marker) in self.last.entry(*location).or_default() {
-                            marker.get_or_insert(*m);
-                        }
-                    }
-                }
-                Step::Branch(arms) => arms.iter().for_each(|arm| self.block(arm)),
-                Step::Loop { head, body, .. } => {
-                    self.block(head);
-                    self.block(body);
-                    self.block(head);
-                    self.block(body);
-                }
-                Step::Fresh(location) => {
-                    self.last.remove(location);
-                }
-                Step::Call(_) | Step::Stop => {}
-            }
-        }
-    }
-
-    fn access(&mut self, access: u32) {
-        let info = &self.skeleton.accesses[access as usize];
-        let writes = self.last.entry(info.location).or_default();
-        if info.mode.reads() {
-            for &(from, marker) in writes.iter() {
-                if let Some(m) = marker {
-                    self.announced.insert((m, from, access));
-                }
-            }
-        }
-        if info.mode.writes() {
-            if info.covers {
-                writes.clear();
-            }
-            writes.retain(|w| w.0 != access);
-            writes.push((access, None));
-        }
     }
 }

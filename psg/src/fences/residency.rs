@@ -38,6 +38,20 @@ pub fn check(psg: &Psg, skeleton: &Skeleton) -> Vec<Diagnostic> {
     found.into_values().collect()
 }
 
+/// An agent in a sentence.
+pub fn named(context: Context) -> String {
+    match context {
+        Context::Cpu => "the CPU".to_owned(),
+        Context::Npu => "the NPU".to_owned(),
+        Context::Gpu { device, .. } => format!("GPU {device}"),
+    }
+}
+
+/// Where an access is in the source.
+pub fn place(psg: &Psg, skeleton: &Skeleton, access: u32) -> Span {
+    psg.spans[skeleton.accesses[access as usize].node]
+}
+
 struct Subject<'a> {
     psg: &'a Psg,
     skeleton: &'a Skeleton,
@@ -49,7 +63,7 @@ struct Subject<'a> {
 
 impl Subject<'_> {
     fn place(&self, access: u32) -> Span {
-        self.psg.spans[self.skeleton.accesses[access as usize].node]
+        place(self.psg, self.skeleton, access)
     }
 
     /// An access by an agent that the list leaves out.
@@ -62,10 +76,11 @@ impl Subject<'_> {
         let bad =
             self.accesses.iter().copied().find(|&a| !listed(self.skeleton.accesses[a as usize].context))?;
         let access = &self.skeleton.accesses[bad as usize];
-        let (agent, entry) = match access.context {
-            Context::Cpu => ("the CPU".to_owned(), "CPU".to_owned()),
-            Context::Npu => ("the NPU".to_owned(), "NPU_XDNA".to_owned()),
-            Context::Gpu { device, .. } => (format!("GPU {device}"), format!("GPU_RDNA {device}")),
+        let agent = named(access.context);
+        let entry = match access.context {
+            Context::Cpu => "CPU".to_owned(),
+            Context::Npu => "NPU_XDNA".to_owned(),
+            Context::Gpu { device, .. } => format!("GPU_RDNA {device}"),
         };
         let does = if access.mode.writes() { "written" } else { "read" };
         Some(
