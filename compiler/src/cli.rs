@@ -88,6 +88,9 @@ pub struct CodeOptions {
     /// Optimisation level: 0, 2 or 3 (default 2; with --release 3)
     #[arg(short = 'O', value_parser = clap::value_parser!(u8).range(0..=3))]
     pub opt_level: Option<u8>,
+    /// Processor that host code is made for
+    #[arg(long, value_enum, default_value_t = Arch::X86_64)]
+    pub arch: Arch,
     /// Insert no synchronisation: for tests that show what it is needed for
     #[arg(long, hide = true)]
     pub no_fences: bool,
@@ -97,6 +100,35 @@ pub struct CodeOptions {
     /// Show how long each stage took
     #[arg(long)]
     pub time_passes: bool,
+}
+
+/// Processors of hosts. Linux on all of them.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Arch {
+    /// With AVX2, as every machine with an NPU has it
+    #[value(name = "x86-64")]
+    X86_64,
+    /// Objects only: the runtime is not built for it
+    #[value(name = "aarch64")]
+    Aarch64,
+}
+
+impl Arch {
+    /// LLVM's name of the platform.
+    pub fn triple(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+            Self::Aarch64 => "aarch64-unknown-linux-gnu",
+        }
+    }
+
+    /// LLVM's name of the least processor that code must run on.
+    pub fn cpu(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86-64-v3",
+            Self::Aarch64 => "generic",
+        }
+    }
 }
 
 #[derive(Args)]

@@ -1,4 +1,4 @@
-//! Values as C has them in memory and in registers: x86-64, System V.
+//! Values as C has them in memory, by the rules that x86-64 and AArch64 share ([`super::cabi`] has the registers).
 //!
 //! A record is a C struct of its fields: each at the next multiple of its alignment. A field with `[<FixedArray(n)>]`
 //! lies in the struct with its n elements; elsewhere it is an ordinary array, so reading a struct copies it and
@@ -7,37 +7,11 @@
 
 use super::Lower;
 use super::array::ELEMENTS;
-use crate::layout::{Repr, Scalar};
+use crate::layout::Repr;
 use crate::mlir::ops::ICmp;
 use crate::mlir::{Ty, Value};
 use clef_psg::id::{NodeId, TypeId};
 use clef_psg::ty::{AggKind, Field, Type};
-
-/// Structs up to this size travel in registers.
-pub(super) const IN_REGISTERS: u64 = 16;
-
-/// How a parameter travels.
-pub(super) enum Pass {
-    /// As it is, in one register or on the stack.
-    Plain(Ty),
-    /// A struct in registers, by eightbyte.
-    Parts(Vec<Ty>),
-    /// A struct as a copy on the stack.
-    Memory,
-}
-
-/// Registers that are left for parameters. A struct that does not fit into them is passed in memory as a whole.
-pub(super) struct Registers {
-    integers: usize,
-    floats: usize,
-}
-
-impl Registers {
-    /// All of them, but one for the place of a result in memory.
-    pub(super) fn new(result_in_memory: bool) -> Self {
-        Self { integers: 6 - usize::from(result_in_memory), floats: 8 }
-    }
-}
 
 impl<'a> Lower<'a> {
     /// Fields of the C struct that a record is; nothing for other types.
@@ -66,7 +40,7 @@ impl<'a> Lower<'a> {
     }
 
     /// Fields with their offsets.
-    fn c_offsets(&self, ty: TypeId) -> Vec<(&'a Field, i64)> {
+    pub(super) fn c_offsets(&self, ty: TypeId) -> Vec<(&'a Field, i64)> {
         let mut at = 0u64;
         let mut out = Vec::new();
         for field in self.c_fields(ty).unwrap_or_default() {
@@ -235,81 +209,5 @@ impl<'a> Lower<'a> {
         let next = self.cx.add(i, one);
         self.cx.br(head, &[next]);
         self.cx.set_block(after);
-    }
-
-    // --- registers
-
-    /// How a parameter travels, given what is left of the registers.
-    pub(super) fn pass(&self, ty: TypeId, left: &mut Registers) -> Pass {
-        if self.c_fields(ty).is_none() {
-            let machine = self.types[ty].unwrap_or(self.cx.ty.i64);
-            let counter = if self.is_float(machine) { &mut left.floats } else { &mut left.integers };
-            *counter = counter.saturating_sub(1);
-            return Pass::Plain(machine);
-        }
-        if self.c_size(ty, None).0 > IN_REGISTERS {
-            return Pass::Memory;
-        }
-        let parts = self.registers(ty);
-        let integers = parts.iter().filter(|p| self.is_integer(**p)).count();
-        let floats = parts.len() - integers;
-        if integers > left.integers || floats > left.floats {
-            return Pass::Memory;
-        }
-        left.integers -= integers;
-        left.floats -= floats;
-        Pass::Parts(parts)
-    }
-
-    fn is_float(&self, ty: Ty) -> bool {
-        let t = self.cx.ty;
-        [t.f16, t.bf16, t.f32, t.f64].contains(&ty)
-    }
-
-    /// Whether a part of a struct is of class INTEGER.
-    fn is_integer(&self, ty: Ty) -> bool {
-        let t = self.cx.ty;
-        (1..=8).any(|bytes: u32| ty == self.cx.int_type(8 * bytes)) || ty == t.ptr
-    }
-
-    /// The registers of a struct of at most 16 bytes: each eightbyte is an integer unless all in it are floats.
-    pub(super) fn registers(&self, ty: TypeId) -> Vec<Ty> {
-        let t = self.cx.ty;
-        let mut scalars = Vec::new();
-        self.flatten(ty, None, 0, &mut scalars);
-        let size = self.c_size(ty, None).0;
-        let mut parts = Vec::new();
-        for word in 0..size.div_ceil(8) {
-            let here: Vec<Scalar> = scalars.iter().filter(|(at, _)| at / 8 == word).map(|s| s.1).collect();
-            let bytes = (size - 8 * word).min(8);
-            let floats = !here.is_empty() && here.iter().all(|s| matches!(s, Scalar::F32 | Scalar::F64));
-            parts.push(match (floats, here.as_slice()) {
-                (true, [Scalar::F32]) => t.f32,
-                (true, [Scalar::F32, Scalar::F32]) => self.cx.vector_type(t.f32, 2),
-                (true, _) => t.f64,
-                _ => self.cx.int_type(8 * bytes.next_power_of_two() as u32),
-            });
-        }
-        parts
-    }
-
-    /// Scalars of a small struct with their offsets.
-    fn flatten(&self, ty: TypeId, fixed: Option<u32>, at: u64, out: &mut Vec<(u64, Scalar)>) {
-        if let (Some(n), Type::Array(element)) = (fixed, self.psg.types.get(ty)) {
-            let size = self.c_size(*element, None).0;
-            for i in 0..u64::from(n) {
-                self.flatten(*element, None, at + i * size, out);
-            }
-            return;
-        }
-        if self.c_fields(ty).is_some() {
-            for (field, offset) in self.c_offsets(ty) {
-                self.flatten(field.ty, field.fixed, at + offset as u64, out);
-            }
-            return;
-        }
-        if let crate::layout::Machine::Scalar(scalar) = self.layouts[ty].machine {
-            out.push((at, scalar));
-        }
     }
 }

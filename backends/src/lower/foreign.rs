@@ -1,23 +1,22 @@
-//! Calls of foreign functions by the C ABI of x86-64 (System V), and Clef functions that C calls.
+//! Calls of foreign functions by the target's C ABI, and Clef functions that C calls.
 //!
 //! Scalars and addresses are passed as they are; text as the address of its bytes, which end with a NUL; an array as
-//! the address of its elements; a record as a C struct by value ([`super::cform`] has its form). A function is passed
-//! as the address of C code that calls it (`clef.callback.NAME`): it captures nothing, and C calls it on the thread
-//! that made the call. Unions and other closures have no C form.
+//! the address of its elements; a record as a C struct by value ([`super::cform`] has its form, [`super::cabi`] the way
+//! it travels). A function is passed as the address of C code that calls it (`clef.callback.NAME`): it captures
+//! nothing, and C calls it on the thread that made the call. Unions and other closures have no C form.
 
 use super::array::ELEMENTS;
-use super::cform::{IN_REGISTERS, Pass, Registers};
+use super::cabi::{Pass, Registers};
 use super::{Current, Lower};
 use crate::layout::Repr;
 use crate::mlir::ops::{Callee, Conv, FuncDef, ICmp, Linkage, Tail};
 use crate::mlir::{Attr, Named, Ty, Value};
-use clef_frontend::ast::IntKind;
 use clef_psg::id::{ExternId, FuncId, NodeId, TypeId};
 use clef_psg::node::Op;
 use clef_psg::ty::Type;
 
 /// Attributes of one argument.
-type Attributes = Vec<(&'static str, Attr)>;
+pub(super) type Attributes = Vec<(&'static str, Attr)>;
 
 /// A call under construction.
 #[derive(Default)]
@@ -38,7 +37,7 @@ impl Lower<'_> {
     pub(super) fn call_extern(&mut self, node: NodeId, id: ExternId) {
         let psg = self.psg;
         let function = &psg.externs[id];
-        let in_memory = self.returns_in_memory(function.ret);
+        let in_memory = self.in_memory(function.ret);
         let place = self.c_fields(function.ret).is_some().then(|| self.c_slot(function.ret));
         let mut args = Arguments::default();
         let mut left = Registers::new(in_memory);
@@ -67,15 +66,6 @@ impl Lower<'_> {
         }
     }
 
-    fn returns_in_memory(&self, ty: TypeId) -> bool {
-        self.c_fields(ty).is_some() && self.c_size(ty, None).0 > IN_REGISTERS
-    }
-
-    fn result_place_attributes(&self, ty: TypeId) -> Attributes {
-        let ty = self.eightbytes(ty);
-        vec![("llvm.sret", self.cx.type_attr(ty)), ("llvm.noalias", self.cx.unit())]
-    }
-
     fn call_for_scalar(&mut self, callee: Callee, args: &Arguments, ret: TypeId) -> Option<Value> {
         if *self.psg.types.get(ret) == Type::String {
             let raw = self.c_call(callee, args, self.cx.ty.ptr)?;
@@ -87,7 +77,7 @@ impl Lower<'_> {
 
     /// Calls a function that gives a struct; its bytes are at `place` afterwards.
     fn call_for_struct(&mut self, callee: Callee, args: &Arguments, ret: TypeId, place: Value) {
-        if self.returns_in_memory(ret) {
+        if self.in_memory(ret) {
             self.c_call(callee, args, self.cx.ty.void);
             return;
         }
@@ -140,21 +130,6 @@ impl Lower<'_> {
                 self.store_c(Some(node), ty, v, slot, 0);
                 args.push(slot, self.by_value_attributes(ty));
             }
-        }
-    }
-
-    fn by_value_attributes(&self, ty: TypeId) -> Attributes {
-        let ty = self.eightbytes(ty);
-        let align = self.cx.int(self.cx.ty.i64, 8);
-        vec![("llvm.byval", self.cx.type_attr(ty)), ("llvm.align", align)]
-    }
-
-    /// C's compilers rely on small integers being widened by the caller.
-    fn extension(&self, ty: TypeId) -> Attributes {
-        match self.psg.types.get(ty) {
-            Type::Bool | Type::Int(IntKind::U8 | IntKind::U16) => vec![("llvm.zeroext", self.cx.unit())],
-            Type::Int(IntKind::I8 | IntKind::I16) => vec![("llvm.signext", self.cx.unit())],
-            _ => Vec::new(),
         }
     }
 
@@ -284,7 +259,7 @@ impl Lower<'_> {
             .map(|&p| psg.nodes[p].ty)
             .filter(|&ty| self.types[ty].is_some())
             .collect();
-        let in_memory = self.returns_in_memory(ret);
+        let in_memory = self.in_memory(ret);
         let mut left = Registers::new(in_memory);
         let passes: Vec<Pass> = params.iter().map(|&ty| self.pass(ty, &mut left)).collect();
         let mut machine = Vec::new();

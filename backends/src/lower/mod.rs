@@ -11,6 +11,7 @@ mod agent;
 mod aggregate;
 mod array;
 mod batch;
+mod cabi;
 mod call;
 mod cform;
 mod control;

@@ -2,7 +2,7 @@
 
 use super::{Program, analysed_with, bug, fence_options, project_table, show_timings, table};
 use crate::backend::{self, Failure};
-use crate::cli::{BuildArgs, CodeOptions, Input};
+use crate::cli::{Arch, BuildArgs, CodeOptions, Input};
 use crate::link;
 use crate::project::{Gpu, Project};
 use crate::render;
@@ -35,6 +35,9 @@ pub fn executable(
     adversarial: bool,
     target: &Path,
 ) -> Result<(), u8> {
+    if code.arch == Arch::Aarch64 {
+        return Err(input.fail(no_runtime()));
+    }
     let request = Request { want: Want::Object, adversarial, dump_after: None };
     let (answer, mut timings) = code_for(input, project, code, request)?;
     let object = answer.files.first().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
@@ -43,6 +46,13 @@ pub fn executable(
         show_timings(&timings);
     }
     linked.map_err(|diagnostic| input.fail(diagnostic))
+}
+
+fn no_runtime() -> Diagnostic {
+    let text = "there is no runtime for AArch64: objects can be made for it, executables cannot";
+    Diagnostic::without_place(codes::NOT_AVAILABLE, text).help(
+        "`clefc emit obj --arch aarch64 -o program.o` makes the object; docs/projects.md says what it needs",
+    )
 }
 
 /// What is wanted of the back end.
@@ -72,8 +82,8 @@ pub fn code_for(
         routes,
         options: Options {
             opt_level,
-            cpu: "x86-64-v3".to_owned(),
-            triple: "x86_64-unknown-linux-gnu".to_owned(),
+            cpu: code.arch.cpu().to_owned(),
+            triple: code.arch.triple().to_owned(),
             vulkan: project.gpu == Gpu::Vulkan
                 || matches!(request.want, Want::Spirv | Want::Amdgcn | Want::Ptx),
             adversarial: request.adversarial,
