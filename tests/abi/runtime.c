@@ -73,3 +73,8 @@ _Noreturn void clef_panic_bounds(int64_t index, int64_t length, const struct loc
     fprintf(stderr, "index %lld of %lld", (long long)index, (long long)length);
     stop_at(loc);
 }
+
+_Noreturn void clef_panic_divide(const struct loc *loc) {
+    fputs("division by zero", stderr);
+    stop_at(loc);
+}

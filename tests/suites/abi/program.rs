@@ -1,185 +1,9 @@
-//! The C ABI under torture: random functions over random structs, called from Clef and calling Clef.
-//!
-//! A seed gives structs of 1 to 320 bytes (integers, floats, booleans, addresses, arrays, structs in structs) and
-//! functions over them. For each function there is one that C defines and Clef calls, and one that Clef defines and C
-//! calls through its address. Whoever is called checks every scalar of every parameter; whoever called checks every
-//! scalar of the result. The same programs run here and, by AArch64's rules, in qemu. `CLEF_TEST_ABI=2000` makes that
-//! many functions on each instead of the usual hundred, `CLEF_TEST_ABI_SEED` starts elsewhere.
+//! Random structs and functions over them, as C and as Clef.
 
-use crate::trial;
-use clef_tests::{Scratch, clefc, root, run};
-use libtest_mimic::Trial;
 use std::fmt::Write as _;
-use std::path::Path;
-use std::process::Command;
 
 /// Functions in one program.
-const BATCH: u64 = 25;
-
-pub fn trials() -> Vec<Trial> {
-    let number = |name: &str, usual| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(usual);
-    let (count, first) = (number("CLEF_TEST_ABI", 100), number("CLEF_TEST_ABI_SEED", 1));
-    let mut trials = Vec::new();
-    for machine in [Machine::Host, Machine::Aarch64] {
-        let name = machine.name();
-        for seed in first..first + count / BATCH {
-            let program = move || agrees(machine, seed, &Program::random(seed).print());
-            trials.push(trial(format!("abi/{name}random_functions_{seed}"), program));
-        }
-        trials.push(trial(format!("abi/{name}a_wrong_value_is_noticed"), move || wrong_is_noticed(machine)));
-        trials.push(trial(format!("abi/{name}unused_bits_are_not_read"), move || unused_bits(machine)));
-    }
-    trials.push(trial("abi/aarch64_executables_are_refused", executables_are_refused));
-    trials
-}
-
-/// Where the two sides run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Machine {
-    /// Here: a whole executable with the runtime.
-    Host,
-    /// In qemu: Clef's object with C objects, one of which stands for the runtime.
-    Aarch64,
-}
-
-impl Machine {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Host => "",
-            Self::Aarch64 => "aarch64_",
-        }
-    }
-
-    /// A C compiler; by turns another than the one whose code generator is under test.
-    fn compiler(self, seed: u64) -> Command {
-        let (own, other) = match self {
-            Self::Host => ("clang-22", "cc"),
-            Self::Aarch64 => ("clang-22", CROSS),
-        };
-        let mut command = Command::new(if seed.is_multiple_of(2) { own } else { other });
-        if self == Self::Aarch64 && seed.is_multiple_of(2) {
-            // Its headers are where Debian's package has them.
-            command.args(["--target=aarch64-linux-gnu", "-isystem", "/usr/aarch64-linux-gnu/include"]);
-        }
-        command
-    }
-}
-
-/// The compiler of Debian's package `gcc-aarch64-linux-gnu`.
-const CROSS: &str = "aarch64-linux-gnu-gcc";
-
-/// The test of the tests: where one side expects something else, the program says so.
-fn wrong_is_noticed(machine: Machine) -> Result<(), String> {
-    let (c, clef) = Program::random(1).print();
-    let in_c = (c.replacen("if (!(", "if (!(0 && ", 1), clef.clone());
-    let in_clef = (c, clef.replacen(" <> ", " = ", 1));
-    match (agrees(machine, 1, &in_c), agrees(machine, 1, &in_clef)) {
-        (Err(a), Err(b)) if a.contains("exit code 1") && b.contains("wrong: ") => Ok(()),
-        other => Err(format!("not noticed: {other:?}")),
-    }
-}
-
-/// Bits of a register that a small integer does not use may be anything: on AArch64 in arguments and results, on x86-64
-/// in results. C lies about the types to put something there.
-fn unused_bits(machine: Machine) -> Result<(), String> {
-    let c = "#include <stdint.h>\n\
-        int wrongs(void) { return 0; }\n\
-        uint32_t give_byte(void) { return 0xABCDEFC8u; }\n\
-        uint32_t give_signed(void) { return 0x12345680u; }\n\
-        uint64_t give_short(void) { return 0x123456789ABC8001u; }\n\
-        uint32_t give_bool(void) { return 0xABCDEF01u; }\n\
-        int call(int (*f)(uint8_t, int8_t, int16_t, uint16_t, int32_t, _Bool)) {\n    \
-        int (*lying)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t) = (void *)f;\n    \
-        return EXACT ? f(200, -128, -32767, 65535, -5, 1)\n        \
-        : lying(0xFFFFFFFFABCDEFC8u, 0x1234567880u, 0x12345678001u, 0xABCDEFFFFu, 0x12FFFFFFFBu, 0xABCDEF01u);\n}\n";
-    let exact = if machine == Machine::Host { "1" } else { "0" };
-    let clef = "module Main\n\n\
-        [<Extern(\"abi\", EntryPoint = \"give_byte\")>]\nextern byte giveByte()\n\n\
-        [<Extern(\"abi\", EntryPoint = \"give_signed\")>]\nextern sbyte giveSigned()\n\n\
-        [<Extern(\"abi\", EntryPoint = \"give_short\")>]\nextern int16 giveShort()\n\n\
-        [<Extern(\"abi\", EntryPoint = \"give_bool\")>]\nextern bool giveBool()\n\n\
-        [<Extern(\"abi\", EntryPoint = \"call\")>]\n\
-        extern int call(f: byte -> sbyte -> int16 -> uint16 -> int -> bool -> int)\n\n\
-        let f (a: byte) (b: sbyte) (c: int16) (d: uint16) (e: int) (g: bool) : int =\n    \
-        let right = int a = 200 && int b = -128 && int c = -32767 && int d = 65535 && int64 e = -5L && g\n    \
-        if right then 42 else 0\n\n\
-        [<EntryPoint>]\nlet main (args: string array) : int =\n    \
-        let results = int (giveByte ()) = 200 && int (giveSigned ()) = -128 && int (giveShort ()) = -32767\n    \
-        if results && giveBool () && call f = 42 then\n        printfn \"agreed\"\n        0\n    else\n        1\n";
-    for seed in 1..=4 {
-        agrees(machine, seed, &(c.replace("EXACT", exact), clef.to_string()))?;
-    }
-    Ok(())
-}
-
-/// Builds and runs the two sides of a seed's functions.
-fn agrees(machine: Machine, seed: u64, (c_text, clef_text): &(String, String)) -> Result<(), String> {
-    let folder = Scratch::new();
-    let c = folder.file("abi.c", c_text);
-    let main = folder.file("Main.clef", clef_text);
-    let object = folder.0.join("abi.o");
-    let level = ["-O0", "-O1", "-O2"][(seed % 3) as usize];
-    let mut compiler = machine.compiler(seed);
-    ok(compiler.args(["-std=gnu11", "-w", level, "-c"]).arg(&c).arg("-o").arg(&object))?;
-    let optimise = if seed.is_multiple_of(4) { "-O2" } else { "-O0" };
-    let program = folder.0.join("abi");
-    let done = match machine {
-        Machine::Host => {
-            let manifest = "[package]\nname = \"abi\"\n[build]\nsources = [\"Main.clef\"]\n\
-                            [link.library.abi]\npath = \".\"\nkind = \"static\"\n";
-            folder.file("abi.fidproj", manifest);
-            ok(Command::new("ar").arg("rcs").arg(folder.0.join("libabi.a")).arg(&object))?;
-            ok(Command::new(clefc()).arg("build").arg(&folder.0).arg("-o").arg(&program).arg(optimise))?;
-            run(Command::new(&program).env("CLEF_DEBUG_LEAKS", "1"), "")?
-        }
-        Machine::Aarch64 => {
-            let own = folder.0.join("program.o");
-            let mut emit = Command::new(clefc());
-            ok(emit.args(["emit", "obj", "--arch", "aarch64", optimise]).arg(&main).arg("-o").arg(&own))?;
-            link_for_aarch64(&[&own, &object, &root().join("tests/abi/runtime.c")], &program)?;
-            run(Command::new("qemu-aarch64").arg(&program), "").map_err(missing)?
-        }
-    };
-    if done.code == 0 && done.stdout == "agreed\n" {
-        return Ok(());
-    }
-    Err(format!("seed {seed}: exit code {}\n{}{}", done.code, done.stdout, done.stderr))
-}
-
-/// An executable without shared libraries, so that qemu needs none.
-pub fn link_for_aarch64(parts: &[&Path], program: &Path) -> Result<(), String> {
-    let mut link = Command::new(CROSS);
-    ok(link.args(["-static", "-O1", "-w"]).args(parts).arg("-o").arg(program)).map_err(missing)
-}
-
-fn missing(why: String) -> String {
-    format!(
-        "{why}\nthis needs Debian's gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user: ./x setup"
-    )
-}
-
-/// There is no runtime for AArch64, so no executable; the message says what can be made.
-fn executables_are_refused() -> Result<(), String> {
-    let folder = Scratch::new();
-    let main = folder.file("Main.clef", "module Main\n\nprintfn \"hello\"\n");
-    for command in ["build", "run"] {
-        let done = run(Command::new(clefc()).args([command, "--arch", "aarch64"]).arg(&main), "")?;
-        let words = ["CLEF0809", "AArch64", "clefc emit obj --arch aarch64"];
-        if done.code != 2 || words.iter().any(|w| !done.stderr.contains(w)) {
-            return Err(format!("{command}: exit code {}\n{}", done.code, done.stderr));
-        }
-    }
-    Ok(())
-}
-
-fn ok(command: &mut Command) -> Result<(), String> {
-    let done = run(command, "")?;
-    if done.code == 0 {
-        Ok(())
-    } else {
-        Err(format!("{command:?}: exit code {}\n{}", done.code, done.stderr))
-    }
-}
+pub const BATCH: u64 = 25;
 
 /// SplitMix64.
 struct Random(u64);
@@ -243,13 +67,14 @@ struct Function {
     ret: Option<Type>,
 }
 
-struct Program {
+pub struct Program {
     structs: Vec<Struct>,
     functions: Vec<Function>,
 }
 
 impl Program {
-    fn random(seed: u64) -> Self {
+    /// The program of a seed.
+    pub fn random(seed: u64) -> Self {
         let mut random = Random(seed);
         let mut program = Self { structs: Vec::new(), functions: Vec::new() };
         for n in 0..24 {
@@ -283,10 +108,15 @@ impl Program {
     /// A struct of at most so many bytes.
     fn add_struct(&mut self, random: &mut Random, limit: usize) {
         let (mut fields, mut at, mut align) = (Vec::new(), 0usize, 1usize);
-        // Some have floats only: their classes differ.
-        let floats = random.below(4) == 0;
+        // Some have floats only, some one type of float, also in structs: their classes differ.
+        let (floats, one) = (random.below(4) == 0, FLOAT + random.below(3));
+        let only_one = floats && random.below(2) == 0;
         for _ in 0..1 + random.below(10) {
             let ty = match (floats, self.structs.is_empty(), random.below(4)) {
+                (true, _, 0) if only_one => {
+                    self.struct_of(one, random).map_or(Type::Scalar(one), Type::Struct)
+                }
+                (true, _, _) if only_one => Type::Scalar(one),
                 (true, _, _) => Type::Scalar(FLOAT + random.below(3)),
                 (_, false, 0) => Type::Struct(random.below(self.structs.len())),
                 _ => Type::Scalar(random.below(SCALARS.len())),
@@ -305,6 +135,19 @@ impl Program {
             fields.push(Field { ty: Type::Scalar(1), fixed: None });
         }
         self.structs.push(Struct { fields, size: at.next_multiple_of(align), align });
+    }
+
+    /// One of the structs that hold nothing but this scalar.
+    fn struct_of(&self, scalar: usize, random: &mut Random) -> Option<usize> {
+        let found: Vec<usize> = (0..self.structs.len()).filter(|s| self.holds_only(*s, scalar)).collect();
+        (!found.is_empty()).then(|| found[random.below(found.len())])
+    }
+
+    fn holds_only(&self, id: usize, scalar: usize) -> bool {
+        self.structs[id].fields.iter().all(|field| match field.ty {
+            Type::Scalar(s) => s == scalar,
+            Type::Struct(s) => self.holds_only(s, scalar),
+        })
     }
 
     // --- text
@@ -365,7 +208,8 @@ impl Program {
         }
     }
 
-    fn print(&self) -> (String, String) {
+    /// The two sides: C and Clef.
+    pub fn print(&self) -> (String, String) {
         let mut c = String::from("#include <stdint.h>\nint wrong;\nint wrongs(void) { return wrong; }\n");
         let mut clef = String::from("module Main\n\nlet wrong = ref 0\n");
         for (id, s) in self.structs.iter().enumerate() {
