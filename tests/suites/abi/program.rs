@@ -79,7 +79,11 @@ impl Program {
         let mut program = Self { structs: Vec::new(), functions: Vec::new() };
         for n in 0..24 {
             let limit = [1, 2, 4, 8, 12, 16, 16, 24, 64, 128, 320][(n + random.below(3)) % 11];
-            program.add_struct(&mut random, limit);
+            if n % 4 == 3 {
+                program.add_floats(&mut random);
+            } else {
+                program.add_struct(&mut random, limit);
+            }
         }
         for _ in 0..BATCH {
             let count = random.below(9);
@@ -108,15 +112,10 @@ impl Program {
     /// A struct of at most so many bytes.
     fn add_struct(&mut self, random: &mut Random, limit: usize) {
         let (mut fields, mut at, mut align) = (Vec::new(), 0usize, 1usize);
-        // Some have floats only, some one type of float, also in structs: their classes differ.
-        let (floats, one) = (random.below(4) == 0, FLOAT + random.below(3));
-        let only_one = floats && random.below(2) == 0;
+        // Some have floats only: their classes differ.
+        let floats = random.below(4) == 0;
         for _ in 0..1 + random.below(10) {
             let ty = match (floats, self.structs.is_empty(), random.below(4)) {
-                (true, _, 0) if only_one => {
-                    self.struct_of(one, random).map_or(Type::Scalar(one), Type::Struct)
-                }
-                (true, _, _) if only_one => Type::Scalar(one),
                 (true, _, _) => Type::Scalar(FLOAT + random.below(3)),
                 (_, false, 0) => Type::Struct(random.below(self.structs.len())),
                 _ => Type::Scalar(random.below(SCALARS.len())),
@@ -137,17 +136,48 @@ impl Program {
         self.structs.push(Struct { fields, size: at.next_multiple_of(align), align });
     }
 
-    /// One of the structs that hold nothing but this scalar.
-    fn struct_of(&self, scalar: usize, random: &mut Random) -> Option<usize> {
-        let found: Vec<usize> = (0..self.structs.len()).filter(|s| self.holds_only(*s, scalar)).collect();
-        (!found.is_empty()).then(|| found[random.below(found.len())])
+    /// A struct of one to five floats of one type, alone, in arrays and in structs: up to four travel together on
+    /// AArch64.
+    fn add_floats(&mut self, random: &mut Random) {
+        let (scalar, wanted) = (FLOAT + random.below(3), 1 + random.below(5));
+        let (mut fields, mut count) = (Vec::new(), 0);
+        while count < wanted {
+            let left = wanted - count;
+            let inner: Vec<usize> = (0..self.structs.len())
+                .filter(|s| self.count_of(*s, scalar).is_some_and(|n| n <= left && n < wanted))
+                .collect();
+            let field = match random.below(3) {
+                0 if !inner.is_empty() => {
+                    let id = inner[random.below(inner.len())];
+                    count += self.count_of(id, scalar).unwrap_or(left);
+                    Field { ty: Type::Struct(id), fixed: None }
+                }
+                1 => {
+                    let n = 1 + random.below(left);
+                    count += n;
+                    Field { ty: Type::Scalar(scalar), fixed: Some(n) }
+                }
+                _ => {
+                    count += 1;
+                    Field { ty: Type::Scalar(scalar), fixed: None }
+                }
+            };
+            fields.push(field);
+        }
+        let size = SCALARS[scalar].2;
+        self.structs.push(Struct { fields, size: size * wanted, align: size });
     }
 
-    fn holds_only(&self, id: usize, scalar: usize) -> bool {
-        self.structs[id].fields.iter().all(|field| match field.ty {
-            Type::Scalar(s) => s == scalar,
-            Type::Struct(s) => self.holds_only(s, scalar),
-        })
+    /// How often a struct holds a scalar, if it holds nothing else.
+    fn count_of(&self, id: usize, scalar: usize) -> Option<usize> {
+        let fields = self.structs[id].fields.iter().map(|field| {
+            let one = match field.ty {
+                Type::Scalar(s) => (s == scalar).then_some(1),
+                Type::Struct(s) => self.count_of(s, scalar),
+            };
+            Some(one? * field.fixed.unwrap_or(1))
+        });
+        fields.sum()
     }
 
     // --- text
