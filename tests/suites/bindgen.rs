@@ -35,6 +35,7 @@ pub fn trials() -> Vec<Trial> {
         trial("bindgen/link_settings", link_settings),
         trial("bindgen/loaded_at_run_time", loaded_at_run_time),
         trial("bindgen/callbacks_capture_nothing", callbacks_capture_nothing),
+        trial("bindgen/used_handles_are_freed_once", used_handles),
     ];
     for (header, least) in SYSTEM {
         let name =
@@ -216,6 +217,48 @@ fn mistakes() -> Result<(), String> {
     let done = run(&mut command, "")?;
     if done.code != 0 && !done.stderr.contains("libclang-22-dev") {
         return Err(format!("libclang's package is not named:\n{}", done.stderr));
+    }
+    Ok(())
+}
+
+/// `use` of records around handles gives each back once, at the end of its block, the newest first.
+fn used_handles() -> Result<(), String> {
+    let scratch = Scratch::new();
+    scratch.file(
+        "Main.clef",
+        "module Main\n\n\
+         [<Extern(\"things\", EntryPoint = \"thing_open\")>]\nextern nativeint thingOpen(n: int)\n\n\
+         [<Extern(\"things\", EntryPoint = \"thing_number\")>]\nextern int thingNumber(thing: nativeint)\n\n\
+         [<Extern(\"things\", EntryPoint = \"thing_free\")>]\n\
+         extern int thingFree([<Releases>] thing: nativeint)\n\n\
+         type Thing =\n    { Handle: nativeint }\n    with\n        \
+         member this.Dispose () : unit = printfn \"free %d\" (thingFree this.Handle)\n\n\
+         let work (rounds: int) : int =\n    \
+         use first = { Handle = thingOpen 1 }\n    \
+         use second = { Handle = thingOpen 2 }\n    \
+         let mutable sum = 0\n    \
+         for i in 1 .. rounds do\n        \
+         use inner = { Handle = thingOpen (10 * i) }\n        \
+         sum <- sum + thingNumber inner.Handle\n    \
+         sum + thingNumber first.Handle + thingNumber second.Handle\n\n\
+         [<EntryPoint>]\nlet main (args: string array) : int =\n    \
+         printfn \"%d\" (work 2)\n    printfn \"%d open\" (thingNumber 0n)\n    0\n",
+    );
+    let c = scratch.file(
+        "things.c",
+        "#include <stdlib.h>\nstatic int open;\n\
+         int *thing_open(int n) { int *t = malloc(sizeof n); *t = n; open++; return t; }\n\
+         int thing_number(int *t) { return t ? *t : open; }\n\
+         int thing_free(int *t) { int n = *t; *t = -1; open--; return n; }\n",
+    );
+    ok(Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(scratch.0.join("libthings.so")).arg(&c))?;
+    let manifest = "[package]\nname = \"p\"\n[build]\nsources = [\"Main.clef\"]\n\
+                    [link.library.things]\npath = \".\"\n";
+    scratch.file("p.fidproj", manifest);
+    for level in ["-O0", "--release"] {
+        let printed = ok(Command::new(clefc()).arg("run").arg(&scratch.0).arg(level))?;
+        let wanted = "free 10\nfree 20\nfree 2\nfree 1\n33\n0 open\n";
+        same(&format!("{level}: standard output"), wanted, &printed)?;
     }
     Ok(())
 }

@@ -233,7 +233,13 @@ impl<'a> Checker<'a> {
         let ident = ast::Ident { name: Ustr::from("Dispose"), span };
         let errors = self.diags.len();
         let Some(callee) = self.member(receiver, ident, span) else {
-            self.diags.truncate(errors);
+            let help =
+                "`use` calls `Dispose` at the end of its block: where nothing is to be released, write `let`";
+            if self.diags.len() > errors
+                && let Some(missing) = self.diags.pop()
+            {
+                self.diags.push(missing.help(help));
+            }
             return body;
         };
         let unit = self.unit(span);

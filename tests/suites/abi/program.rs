@@ -120,7 +120,10 @@ impl Program {
                 (_, false, 0) => Type::Struct(random.below(self.structs.len())),
                 _ => Type::Scalar(random.below(SCALARS.len())),
             };
-            let fixed = (random.below(4) == 0).then(|| 1 + random.below(if limit > 64 { 12 } else { 4 }));
+            // On x86-64 gcc takes the class of an array's first struct for all of them, clang that of each eightbyte: with
+            // half precision they differ ({short; {bool; _Float16}[2]}), and no test can have both.
+            let array = random.below(4) == 0 && !matches!(ty, Type::Struct(s) if self.has_half(s));
+            let fixed = array.then(|| 1 + random.below(if limit > 64 { 12 } else { 4 }));
             let (size, own) = self.size_align(&ty);
             let end = at.next_multiple_of(own) + size * fixed.unwrap_or(1);
             if end.next_multiple_of(align.max(own)) > limit {
@@ -134,6 +137,13 @@ impl Program {
             fields.push(Field { ty: Type::Scalar(1), fixed: None });
         }
         self.structs.push(Struct { fields, size: at.next_multiple_of(align), align });
+    }
+
+    fn has_half(&self, id: usize) -> bool {
+        self.structs[id].fields.iter().any(|field| match field.ty {
+            Type::Scalar(s) => s == HALF,
+            Type::Struct(s) => self.has_half(s),
+        })
     }
 
     /// A struct of one to five floats of one type, alone, in arrays and in structs: up to four travel together on
