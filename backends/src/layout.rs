@@ -38,6 +38,10 @@ pub enum Scalar {
 }
 
 impl Scalar {
+    pub fn is_float(self) -> bool {
+        matches!(self, Scalar::F16 | Scalar::BF16 | Scalar::F32 | Scalar::F64)
+    }
+
     pub fn size(self) -> u64 {
         match self {
             Scalar::I1 | Scalar::I8 => 1,
@@ -61,6 +65,15 @@ pub enum Machine {
 impl Machine {
     pub fn is_nothing(&self) -> bool {
         *self == Machine::Nothing
+    }
+
+    /// All scalars, in order.
+    pub fn each_scalar(&self, visit: &mut impl FnMut(Scalar)) {
+        match self {
+            Machine::Nothing => {}
+            Machine::Scalar(s) => visit(*s),
+            Machine::Struct(parts) => parts.iter().for_each(|p| p.each_scalar(visit)),
+        }
     }
 
     /// Size and alignment as LLVM lays it out.

@@ -146,6 +146,8 @@ codes! {
     BUFFER_NOT_READ = 603;
     /// A buffer is written again after it was announced as complete.
     MARKER_OVERTAKEN = 604;
+    /// A buffer with another residency hint than the type of its place says.
+    HINT_MISMATCH = 605;
     /// libclang, which reads C headers, is not installed.
     NO_LIBCLANG = 701;
     /// A C header that clang cannot read.

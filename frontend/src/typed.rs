@@ -109,10 +109,8 @@ pub enum Type {
 pub enum TypeArg {
     Type(TyId),
     Measure(Measure),
-    /// Residency index of a buffer.
+    /// Residency hint of a buffer.
     Hint(Hint),
-    /// Agent set of a buffer.
-    Agents(Agents),
 }
 
 /// A product of powers of base units and measure parameters, sorted; empty is dimensionless.
@@ -129,21 +127,18 @@ pub enum MeasureAtom {
     Param(u32),
 }
 
+/// Where a buffer's memory is meant to be, as far as types know: by the name of a case of `HSAMemoryHint`. Types with
+/// different hints have the same values; nothing that runs depends on them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Hint {
-    /// By the name of a case of `HSAMemoryHint`.
+    /// From an allocation.
     Known(Ustr),
-    Param(u32),
-    /// A run-time value.
+    /// Written in a type, or asked for by one.
+    Written(Ustr),
+    /// A run-time value, several at once, or a function that takes all.
     Unknown,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Agents {
-    /// As written in the list, normalised: `CPU`, `GPU0`, `NPU`.
-    Known(Vec<Ustr>),
-    Param(u32),
-    Unknown,
+    /// While types are inferred.
+    Open(u32),
 }
 
 #[derive(Clone, Debug)]
@@ -172,7 +167,6 @@ pub enum ParamKind {
     Type,
     Measure,
     Hint,
-    Agents,
 }
 
 #[derive(Clone, Debug)]

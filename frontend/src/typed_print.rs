@@ -4,7 +4,7 @@
 
 use crate::ast::{FloatKind, IntKind};
 use crate::typed::{
-    Body, DefId, DefKind, ExprId, ExprKind, ForStep, FormatPart, Measure, MeasureAtom, PatId, PatKind,
+    Body, DefId, DefKind, ExprId, ExprKind, ForStep, FormatPart, Hint, Measure, MeasureAtom, PatId, PatKind,
     Program, TyId, Type, TypeArg, TypeDefKind, TypeParamDef,
 };
 use std::fmt::Write;
@@ -122,10 +122,10 @@ impl Printer<'_> {
         let one = |a: &TypeArg| match a {
             TypeArg::Type(t) => self.ty(*t, 0),
             TypeArg::Measure(m) => self.measure(m),
-            TypeArg::Hint(h) => format!("{h:?}"),
-            TypeArg::Agents(a) => format!("{a:?}"),
+            TypeArg::Hint(Hint::Known(name) | Hint::Written(name)) => name.to_string(),
+            TypeArg::Hint(Hint::Unknown | Hint::Open(_)) => String::new(),
         };
-        args.iter().map(one).collect::<Vec<_>>().join(", ")
+        args.iter().map(one).filter(|a| !a.is_empty()).collect::<Vec<_>>().join(", ")
     }
 
     fn param(&self, n: u32) -> String {

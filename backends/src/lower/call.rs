@@ -31,8 +31,9 @@ impl Lower<'_> {
         }
         let callee = self.funcs[func].clone();
         let caller_ring = self.current.func.and_then(|f| self.funcs[f].ring);
-        let must = tail && callee.ring.is_some() && callee.ring == caller_ring;
-        let ret = self.ret_type(self.psg.funcs[func].ret);
+        let returns = self.psg.funcs[func].ret;
+        let must = tail && callee.ring.is_some() && callee.ring == caller_ring && self.in_registers(returns);
+        let ret = self.ret_type(returns);
         self.finish_call(node, Callee::Symbol(&callee.symbol), &args, ret, callee.conv, must);
     }
 
@@ -57,7 +58,18 @@ impl Lower<'_> {
         let code = self.load_cell(self.cx.ty.ptr, place);
         let ret = self.ret_type(self.psg.nodes[node].ty);
         let caller_in_ring = self.current.func.is_some_and(|f| self.funcs[f].ring.is_some());
-        self.finish_call(node, Callee::Pointer(code), &args, ret, Conv::Tail, tail && caller_in_ring);
+        let must = tail && caller_in_ring && self.in_registers(self.psg.nodes[node].ty);
+        self.finish_call(node, Callee::Pointer(code), &args, ret, Conv::Tail, must);
+    }
+
+    /// Does a value of this type come back in registers? A larger one goes through memory of the caller's frame, which
+    /// a call that reuses the frame cannot keep: LLVM refuses it.
+    fn in_registers(&self, ty: TypeId) -> bool {
+        let (mut words, mut floats) = (0, 0);
+        self.layouts[ty].machine.each_scalar(&mut |scalar| {
+            if scalar.is_float() { floats += 1 } else { words += 1 }
+        });
+        words <= 3 && floats <= 4
     }
 
     pub(super) fn closure(&mut self, node: NodeId, func: FuncId) {
@@ -153,7 +165,8 @@ impl Lower<'_> {
             let place = self.cx.offset(object, at);
             args.push(self.load_cell(machine, place));
         }
-        let tail = if facts.conv == Conv::Tail { Tail::Must } else { Tail::No };
+        let must = facts.conv == Conv::Tail && self.in_registers(psg.funcs[func].ret);
+        let tail = if must { Tail::Must } else { Tail::No };
         let result = self.cx.call(Callee::Symbol(&facts.symbol), &args, ret, facts.conv, tail);
         self.cx.ret(result);
         if captures.is_empty() {

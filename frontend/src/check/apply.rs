@@ -8,7 +8,7 @@ use crate::ast::{self, ExprKind as E, Ident, Lit, TypeArg as SrcArg};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
-use crate::typed::{ExprId, ExprKind, Type, TypeDefId};
+use crate::typed::{ExprId, ExprKind, Hint, Type, TypeArg, TypeDefId};
 
 /// What stands in front of arguments.
 pub(crate) enum Head<'a> {
@@ -163,6 +163,7 @@ impl<'a> Checker<'a> {
         if let Some(id) = self.marker(callee, &ids, span) {
             return self.coerce(id, want);
         }
+        let rest = self.allocated(callee, &ids, rest);
         self.done(ExprKind::App(callee, ids), rest, span, want)
     }
 
@@ -249,6 +250,25 @@ impl<'a> Checker<'a> {
             }
             _ => None,
         }
+    }
+
+    /// The type of an allocation knows the hint that is written there.
+    fn allocated(&mut self, callee: ExprId, args: &[ExprId], ty: Ty) -> Ty {
+        let (ExprKind::Def(def, _), [_, _, hint]) = (&self.cx.body[callee].kind, args) else { return ty };
+        let path = self.defs[def.index()].path;
+        if path != "BAREWire.HSA.allocateUnified" && path != "BAREWire.HSA.allocateUnified64" {
+            return ty;
+        }
+        let ExprKind::Union { case, .. } = self.cx.body[*hint].kind else { return ty };
+        let Some(name) = super::hints::NAMES.get(case as usize) else { return ty };
+        let Some(Type::Named(buffer, parts)) = self.types.shape(ty).cloned() else { return ty };
+        let mut parts = parts;
+        for part in &mut parts {
+            if let TypeArg::Hint(h) = part {
+                *h = Hint::Known(ustr::Ustr::from(name));
+            }
+        }
+        self.types.make(Type::Named(buffer, parts))
     }
 
     fn marker(&mut self, callee: ExprId, args: &[ExprId], span: Span) -> Option<ExprId> {

@@ -80,6 +80,9 @@ impl<'a> Checker<'a> {
 
     fn declare_type_params(&mut self, id: TypeDefId) {
         for p in self.type_defs[id.index()].params.clone() {
+            if p.kind == crate::typed::ParamKind::Hint {
+                continue;
+            }
             let var = self.new_param(p.name, p.kind == crate::typed::ParamKind::Measure);
             self.cx.type_vars.insert(p.name, var);
         }

@@ -5,7 +5,7 @@
 //! the number of definitions. Library files only register names: a library function gets its signature when a name
 //! resolves to it, and its body is checked only if the program reaches it.
 //!
-//! Parts: [`types`] (unification), [`env`] (modules and scopes), [`tyexpr`] (written types), [`decls`], [`externs`],
+//! Parts: [`types`] (unification), [`hints`] (of buffers), [`env`] (modules and scopes), [`tyexpr`] (written types), [`decls`], [`externs`],
 //! [`typedefs`] and
 //! [`members`] (declarations), [`expr`], [`locals`], [`apply`], [`access`], [`ops`], [`builtin`], [`loops`], [`computation`],
 //! [`format`], [`dispatch`] (expressions), [`pattern`], [`exhaust`] (patterns), [`specialise`] (generic local functions),
@@ -25,6 +25,7 @@ mod exhaust;
 mod expr;
 mod externs;
 mod format;
+mod hints;
 mod library;
 mod locals;
 mod loops;
@@ -165,6 +166,8 @@ pub(crate) struct Cx {
     pub params: Vec<TypeParamDef>,
     /// New names of type variables declare parameters: in library signatures.
     pub rigid: bool,
+    /// In a type's declaration: what is left out of it holds for all uses.
+    pub declares: bool,
     /// The receiver in a class's member, and the class: names of its hidden fields are looked up there.
     pub this: Option<(LocalId, TypeDefId)>,
     /// Names that the other side of an or-pattern has bound.

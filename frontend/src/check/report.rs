@@ -5,7 +5,7 @@ use super::types::{Clash, LOCAL_GENERIC, OPEN, Ty, Why};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
-use crate::typed::{Measure, MeasureAtom, Type, TypeArg};
+use crate::typed::{Hint, Measure, MeasureAtom, Type, TypeArg};
 use crate::typed_print;
 
 impl Checker<'_> {
@@ -45,8 +45,12 @@ impl Checker<'_> {
                     .map(|a| match a {
                         TypeArg::Type(t) => self.show(*t),
                         TypeArg::Measure(m) => self.show_measure(m),
-                        _ => "_".to_owned(),
+                        TypeArg::Hint(h) => match self.types.hints.closed(*h) {
+                            Hint::Known(name) | Hint::Written(name) => name.to_string(),
+                            Hint::Unknown | Hint::Open(_) => String::new(),
+                        },
                     })
+                    .filter(|arg| !arg.is_empty())
                     .collect();
                 match (typed_print::is_postfix(name.as_str()), args.as_slice()) {
                     (_, []) => name.to_string(),
@@ -99,6 +103,20 @@ impl Checker<'_> {
                 )
                 .here(format!("has type `{have}`"))
                 .note(format!("expected type `{want}`"))
+            }
+            Clash::Hints(hints) => {
+                let asked = hints.asked;
+                let (given, cure) = match hints.given {
+                    Some(name) => (format!("one that says `{name}`"), "allocate it"),
+                    None => ("buffers of several hints".to_owned(), "allocate all of them"),
+                };
+                let headline = format!("expected a buffer that says `{asked}`, found {given}");
+                Diagnostic::error(codes::HINT_MISMATCH, span, headline)
+                    .here(format!("has type `{have}`"))
+                    .note(format!("expected type `{want}`"))
+                    .help(format!(
+                        "{cure} with `{asked}`, or leave the hint out of the type, which then takes every buffer"
+                    ))
             }
             Clash::Infinite => Diagnostic::error(
                 codes::INFINITE_TYPE,

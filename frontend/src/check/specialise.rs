@@ -81,7 +81,7 @@ impl Checker<'_> {
             Type::Named(_, args) => args.iter().any(|a| match a {
                 TypeArg::Type(t) => self.mentions(*t, seen),
                 TypeArg::Measure(m) => unit(m),
-                _ => false,
+                TypeArg::Hint(_) => false,
             }),
             Type::Tuple(items) => items.iter().any(|&t| self.mentions(t, seen)),
             Type::AnonRecord(fields) => fields.iter().any(|f| self.mentions(f.1, seen)),

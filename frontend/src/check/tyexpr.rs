@@ -9,7 +9,7 @@ use crate::ast::{
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
-use crate::typed::{Measure, MeasureAtom, ParamKind, Type, TypeArg, TypeDefKind, TypeParamDef};
+use crate::typed::{Hint, Measure, MeasureAtom, ParamKind, Type, TypeArg, TypeDefKind, TypeParamDef};
 use smallvec::SmallVec;
 use ustr::Ustr;
 
@@ -171,9 +171,12 @@ impl Checker<'_> {
         args: &[SrcArg],
         span: Span,
     ) -> Option<Vec<TypeArg>> {
-        if args.len() != params.len() {
+        // A hint may be left out.
+        let hidden = params.iter().filter(|p| p.kind == ParamKind::Hint).count();
+        let fits = args.len() <= params.len() && args.len() + hidden >= params.len();
+        if !fits {
             let name = env::show_path(path);
-            let (n, m) = (params.len(), args.len());
+            let (n, m) = (params.len() - hidden, args.len());
             let wants = match n {
                 0 => "takes no type arguments".to_owned(),
                 1 => "takes one type argument".to_owned(),
@@ -185,7 +188,12 @@ impl Checker<'_> {
                 format!("`{name}` {wants}, but {m} are given"),
             );
             if m == 0 {
-                let vars = params.iter().map(|p| format!("'{}", p.name)).collect::<Vec<_>>().join(", ");
+                let vars = params
+                    .iter()
+                    .filter(|p| p.kind != ParamKind::Hint)
+                    .map(|p| format!("'{}", p.name))
+                    .collect::<Vec<_>>()
+                    .join(", ");
                 d = d.help(format!(
                     "write `{name}<{vars}>` with types in place of the variables, or with `_`"
                 ));
@@ -193,13 +201,49 @@ impl Checker<'_> {
             self.diags.push(d);
             return None;
         }
-        Some(params.iter().zip(args).map(|(p, a)| self.type_arg(p.kind, a)).collect())
+        let mut out: Vec<TypeArg> = params.iter().zip(args).map(|(p, a)| self.type_arg(p.kind, a)).collect();
+        out.extend(params[args.len()..].iter().map(|_| TypeArg::Hint(self.inferred_hint())));
+        Some(out)
+    }
+
+    /// The hint of a type that says none: inferred in a body, every one in a declaration.
+    fn inferred_hint(&mut self) -> Hint {
+        if self.cx.rigid || self.cx.declares { Hint::Unknown } else { self.types.hints.fresh() }
+    }
+
+    /// `PreferGPU` or `_` in a buffer's type.
+    fn hint_arg(&mut self, arg: &SrcArg) -> Hint {
+        let (path, span) = match arg {
+            SrcArg::Type(TypeExpr { kind: TypeExprKind::Wildcard, .. }) => return self.inferred_hint(),
+            SrcArg::Type(TypeExpr { kind: TypeExprKind::Named { path, args }, span }) if args.is_empty() => {
+                (Some(path), *span)
+            }
+            SrcArg::Measure(m) => match &m.kind {
+                MeasureKind::Wildcard => return self.inferred_hint(),
+                MeasureKind::Named(path) => (Some(path), m.span),
+                _ => (None, m.span),
+            },
+            SrcArg::Type(t) => (None, t.span),
+        };
+        if let Some(name) = path.and_then(|p| p.parts.last()).map(|last| last.name)
+            && super::hints::NAMES.contains(&name.as_str())
+        {
+            return Hint::Written(name);
+        }
+        let names = super::hints::NAMES.map(|n| format!("`{n}`")).join(", ");
+        self.diags.push(
+            Diagnostic::error(codes::BAD_TYPE_ARGUMENT, span, "a residency hint is needed here")
+                .here("not a hint")
+                .help(format!("write one of {names}, or `_`, or leave it out")),
+        );
+        Hint::Unknown
     }
 
     /// One written argument for a parameter of a kind.
     pub(crate) fn type_arg(&mut self, kind: ParamKind, arg: &SrcArg) -> TypeArg {
         match (kind, arg) {
             (ParamKind::Measure, arg) => TypeArg::Measure(self.measure_arg(arg)),
+            (ParamKind::Hint, arg) => TypeArg::Hint(self.hint_arg(arg)),
             (_, SrcArg::Type(t)) => TypeArg::Type(self.type_expr(t)),
             (_, SrcArg::Measure(m)) => {
                 if let Some(ty) = self.measure_as_type(m) {
@@ -441,7 +485,8 @@ impl Checker<'_> {
             .iter()
             .map(|p| match p.kind {
                 ParamKind::Measure => TypeArg::Measure(self.types.fresh_measure(false)),
-                _ => TypeArg::Type(self.types.fresh()),
+                ParamKind::Hint => TypeArg::Hint(self.types.hints.fresh()),
+                ParamKind::Type => TypeArg::Type(self.types.fresh()),
             })
             .collect()
     }
@@ -452,7 +497,8 @@ impl Checker<'_> {
         for (n, p) in params.iter().enumerate() {
             args.push(match p.kind {
                 ParamKind::Measure => TypeArg::Measure(atom(MeasureAtom::Param(n as u32))),
-                _ => TypeArg::Type(self.types.intern(Type::Param(n as u32))),
+                ParamKind::Hint => TypeArg::Hint(Hint::Unknown),
+                ParamKind::Type => TypeArg::Type(self.types.intern(Type::Param(n as u32))),
             });
         }
         args

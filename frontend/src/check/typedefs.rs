@@ -56,10 +56,15 @@ impl<'a> Checker<'a> {
             }
         };
         let id = TypeDefId(self.type_defs.len() as u32);
+        let path = self.qualified(def.name.name);
+        let mut params = params_of(def);
+        if path == "BAREWire.HSA.UnifiedBuffer" {
+            params.push(TypeParamDef { name: Ustr::from("hint"), kind: ParamKind::Hint });
+        }
         self.type_defs.push(TypeDef {
-            path: self.qualified(def.name.name),
+            path,
             name: def.name.name,
-            params: params_of(def),
+            params,
             kind,
             members: Vec::new(),
             span: def.name.span,
@@ -87,7 +92,7 @@ impl<'a> Checker<'a> {
     }
 
     fn declare_abbreviation(&mut self, def: &ast::TypeDef, target: &ast::TypeExpr) {
-        self.cx = Cx::default();
+        self.cx = Cx { declares: true, ..Cx::default() };
         self.declare_params(&def.params);
         let ty = self.type_expr(target);
         let ty = self.types.zonk(ty);
@@ -108,7 +113,7 @@ impl<'a> Checker<'a> {
     }
 
     fn declare_contents(&mut self, id: TypeDefId, def: &'a ast::TypeDef) {
-        self.cx = Cx::default();
+        self.cx = Cx { declares: true, ..Cx::default() };
         self.declare_params(&def.params);
         let declared = self.cx.params.len();
         match &def.kind {

@@ -8,8 +8,9 @@
 //!
 //! The arena is emptied after each top-level group. There are no substitution maps: binding a variable writes its node.
 
+use super::hints::{self, Hints};
 use crate::span::Span;
-use crate::typed::{Measure, MeasureAtom, TyId, Type, TypeArg, TypeTable};
+use crate::typed::{Hint, Measure, MeasureAtom, TyId, Type, TypeArg, TypeTable};
 use smallvec::SmallVec;
 
 pub type Ty = TyId;
@@ -39,6 +40,7 @@ struct MeasureVar {
 pub enum Clash {
     Types(Ty, Ty),
     Measures(Measure, Measure),
+    Hints(hints::Clash),
     Infinite,
 }
 
@@ -61,8 +63,11 @@ pub struct Types {
     pub known: Known,
     /// For each type of the table: mentions a parameter.
     has_param: Vec<bool>,
+    /// And: mentions the hint of an allocation.
+    has_hint: Vec<bool>,
     nodes: Vec<Node>,
     measure_vars: Vec<MeasureVar>,
+    pub hints: Hints,
     pub level: u32,
     next_generic: u32,
 }
@@ -90,12 +95,15 @@ impl Types {
             error: table.intern(Type::Error),
         };
         let has_param = vec![false; table.types.len()];
+        let has_hint = has_param.clone();
         Self {
             table,
             known,
             has_param,
+            has_hint,
             nodes: Vec::new(),
             measure_vars: Vec::new(),
+            hints: Hints::default(),
             level: 1,
             next_generic: 0,
         }
@@ -105,6 +113,7 @@ impl Types {
     pub fn clear(&mut self) {
         self.nodes.clear();
         self.measure_vars.clear();
+        self.hints.clear();
         self.next_generic = 0;
     }
 
@@ -190,7 +199,7 @@ impl Types {
                     closed &= match arg {
                         TypeArg::Type(t) => self.close_ty(t),
                         TypeArg::Measure(m) => self.close_measure(m),
-                        TypeArg::Hint(_) | TypeArg::Agents(_) => true,
+                        TypeArg::Hint(h) => !matches!(h, Hint::Open(_)),
                     };
                 }
                 closed
@@ -218,10 +227,11 @@ impl Types {
 
     pub fn intern(&mut self, ty: Type) -> Ty {
         let before = self.table.types.len();
-        let has = self.mentions_param(&ty);
+        let (param, hint) = (self.mentions_param(&ty), self.mentions_hint(&ty));
         let id = self.table.intern(ty);
         if self.table.types.len() > before {
-            self.has_param.push(has);
+            self.has_param.push(param);
+            self.has_hint.push(hint);
         }
         id
     }
@@ -235,8 +245,7 @@ impl Types {
             Type::Named(_, args) => args.iter().any(|a| match a {
                 TypeArg::Type(t) => in_ty(t),
                 TypeArg::Measure(m) => in_measure(m),
-                TypeArg::Hint(h) => matches!(h, crate::typed::Hint::Param(_)),
-                TypeArg::Agents(a) => matches!(a, crate::typed::Agents::Param(_)),
+                TypeArg::Hint(_) => false,
             }),
             Type::Tuple(items) => items.iter().any(in_ty),
             Type::AnonRecord(fields) => fields.iter().any(|(_, t)| in_ty(t)),
@@ -244,6 +253,51 @@ impl Types {
             Type::Array(t) | Type::NativePtr(t) => in_ty(t),
             Type::Unit | Type::Bool | Type::Char | Type::String | Type::Error => false,
         }
+    }
+
+    fn mentions_hint(&self, ty: &Type) -> bool {
+        let in_ty = |t: &Ty| self.has_hint[t.index()];
+        match ty {
+            Type::Named(_, args) => args.iter().any(|a| match a {
+                TypeArg::Type(t) => in_ty(t),
+                TypeArg::Hint(h) => matches!(h, Hint::Known(_)),
+                TypeArg::Measure(_) => false,
+            }),
+            Type::Tuple(items) => items.iter().any(in_ty),
+            Type::AnonRecord(fields) => fields.iter().any(|(_, t)| in_ty(t)),
+            Type::Fun(a, b) => in_ty(a) || in_ty(b),
+            Type::Array(t) | Type::NativePtr(t) => in_ty(t),
+            _ => false,
+        }
+    }
+
+    /// A closed type with variables for the hints that allocations gave it: what a type variable stands for. What else
+    /// it meets then changes the variable's hints, not those of the buffer that it met first.
+    fn loosened(&mut self, ty: Ty) -> Ty {
+        if ty.0 & OPEN != 0 || !self.has_hint[ty.index()] {
+            return ty;
+        }
+        let new = match self.table.get(ty).clone() {
+            Type::Named(d, mut parts) => {
+                for part in &mut parts {
+                    match part {
+                        TypeArg::Type(t) => *t = self.loosened(*t),
+                        TypeArg::Hint(h) => *h = self.hints.starting(*h),
+                        TypeArg::Measure(_) => {}
+                    }
+                }
+                Type::Named(d, parts)
+            }
+            Type::Tuple(items) => Type::Tuple(items.iter().map(|&t| self.loosened(t)).collect()),
+            Type::AnonRecord(fields) => {
+                Type::AnonRecord(fields.iter().map(|&(n, t)| (n, self.loosened(t))).collect())
+            }
+            Type::Fun(a, b) => Type::Fun(self.loosened(a), self.loosened(b)),
+            Type::Array(t) => Type::Array(self.loosened(t)),
+            Type::NativePtr(t) => Type::NativePtr(self.loosened(t)),
+            other => other,
+        };
+        self.make(new)
     }
 
     pub fn fun(&mut self, from: Ty, to: Ty) -> Ty {
@@ -317,6 +371,7 @@ impl Types {
         match (x, y) {
             (TypeArg::Type(x), TypeArg::Type(y)) => self.unify(*x, *y),
             (TypeArg::Measure(x), TypeArg::Measure(y)) => self.unify_measures(x, y),
+            (TypeArg::Hint(x), TypeArg::Hint(y)) => self.hints.unify(*x, *y).map_err(Clash::Hints),
             (x, y) if x == y => Ok(()),
             _ => Err(Clash::Types(a, b)),
         }
@@ -327,6 +382,7 @@ impl Types {
         if !self.lower(to, level, Some(var)) {
             return Err(Clash::Infinite);
         }
+        let to = self.loosened(to);
         self.nodes[(var.0 & !OPEN) as usize] = Node::Link(to);
         Ok(())
     }
@@ -361,7 +417,7 @@ impl Types {
                         self.lower_measure(m, level);
                         true
                     }
-                    TypeArg::Hint(_) | TypeArg::Agents(_) => true,
+                    TypeArg::Hint(_) => true,
                 });
             }
             Type::Tuple(items) => return items.iter().all(|&t| self.lower(t, level, avoid)),
@@ -563,7 +619,7 @@ impl Types {
                         match arg {
                             TypeArg::Type(t) => self.collect(*t, out),
                             TypeArg::Measure(m) => self.collect_measure(m, out),
-                            TypeArg::Hint(_) | TypeArg::Agents(_) => {}
+                            TypeArg::Hint(_) => {}
                         }
                     }
                 }
@@ -658,7 +714,7 @@ impl Types {
         match arg {
             TypeArg::Type(t) => *t = self.zonk(*t),
             TypeArg::Measure(m) => *m = self.zonk_measure(m),
-            TypeArg::Hint(_) | TypeArg::Agents(_) => {}
+            TypeArg::Hint(h) => *h = self.hints.closed(*h),
         }
     }
 

@@ -140,9 +140,10 @@ impl Builder<'_> {
         }
         let ctx = self.fx.ctx;
         args.iter()
+            .filter(|a| !matches!(a, TypeArg::Hint(_)))
             .map(|a| match a {
                 TypeArg::Type(t) => self.ty_in(ctx, *t),
-                TypeArg::Measure(_) | TypeArg::Hint(_) | TypeArg::Agents(_) => self.types.common.unit,
+                TypeArg::Measure(_) | TypeArg::Hint(_) => self.types.common.unit,
             })
             .collect()
     }
@@ -179,9 +180,10 @@ impl Builder<'_> {
             typed::Type::Named(def, args) => {
                 let args: Rc<[TypeId]> = args
                     .iter()
+                    .filter(|a| !matches!(a, TypeArg::Hint(_)))
                     .map(|a| match a {
                         TypeArg::Type(t) => self.lower_ty(*t, targs),
-                        TypeArg::Measure(_) | TypeArg::Hint(_) | TypeArg::Agents(_) => self.types.common.unit,
+                        TypeArg::Measure(_) | TypeArg::Hint(_) => self.types.common.unit,
                     })
                     .collect();
                 return self.named(*def, args);

@@ -7,7 +7,7 @@ use super::intrinsics;
 use super::memory::{self, Memory};
 use super::value::{Closure, Value};
 use super::{Console, Stop, ops};
-use crate::fold::int_shape;
+use crate::fold::{self, int_shape};
 use crate::graph::Psg;
 use crate::id::{FuncId, Id, IdVec, NodeId, RegionId, TypeId};
 use crate::node::{AtomicOp, BinOp, Const, FailKind, ForKind, GroupOp, GroupScope, Op};
@@ -254,8 +254,13 @@ impl<'a> Machine<'a> {
                 return self.region(branch, frame);
             }
             Op::Switch(values) => {
-                let chosen = self.get(node, 0, frame).int();
-                let at = values.iter().position(|&v| v == chosen).unwrap_or(n.regions.len() - 1);
+                // Keys are cut to the type; values of unsigned types are not sign-extended.
+                let cut = |v: i64| match self.operand_type(node, 0) {
+                    Type::Int(kind) => fold::wrap(v, *kind),
+                    _ => v,
+                };
+                let chosen = cut(self.get(node, 0, frame).int());
+                let at = values.iter().position(|&v| cut(v) == chosen).unwrap_or(n.regions.len() - 1);
                 return self.region(n.regions[at], frame);
             }
             Op::While => {
