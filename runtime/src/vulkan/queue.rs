@@ -13,9 +13,9 @@ const BATCH: usize = 64;
 /// Launches whose report and parameter blocks may be pending at once.
 const SLOTS: usize = 1024;
 
-/// Bytes of a slot: the status block, then room for spilled parameters.
+/// Bytes of a slot: the status block with its zeros, then room for spilled parameters.
 const SLOT_BYTES: usize = 1024;
-const STATUS_BYTES: usize = 32;
+const STATUS_BYTES: usize = 48;
 
 /// A dispatch as the queue needs it.
 pub struct Launch<'a> {

@@ -9,8 +9,9 @@
 //! - A loop over one dimension that only touches elements at its own index runs on four neighbours at once ([`wide`]);
 //!   elsewhere, four accesses of neighbours become one ([`quads`]).
 //! - Each work-item recomputes the kernel's uniform scalars.
-//! - A checked access out of range, or a division by zero, records itself in the status block (the first one wins) and
-//!   goes on with zero: nothing is read or written out of range. The host reports it at the next wait.
+//! - A checked access out of range, or a division by zero, notes itself and goes on with zero: nothing is read or written
+//!   out of range. The kernel's end records it in the status block (the first one wins, [`trap`]); the host reports it at
+//!   the next wait.
 //!
 //! # What it does not do
 //!
@@ -24,6 +25,7 @@ mod ops;
 mod own;
 mod quads;
 mod shared;
+mod trap;
 pub mod types;
 mod wide;
 mod writer;
@@ -97,6 +99,7 @@ fn lower(psg: &Psg, kernel: KernelId, phase: &Phase, name: &str) -> Result<Modul
         writer,
         layout,
         status: None,
+        traps: trap::Traps::default(),
         local,
         cooperates,
         shared_bytes: 0,
@@ -105,6 +108,7 @@ fn lower(psg: &Psg, kernel: KernelId, phase: &Phase, name: &str) -> Result<Modul
     };
     let wide = wide::fits(psg, phase) && !cooperates;
     cx.entry(kernel, phase, wide)?;
+    cx.close_traps();
     let Lowering { writer, layout, .. } = cx;
     let body = writer.finish();
     let mut module = assemble(&body, &layout, name, local, psg, span);
@@ -190,6 +194,8 @@ struct Lowering<'a> {
     layout: Layout,
     /// Address of the status block, once read.
     status: Option<String>,
+    /// What can fail, and how it is noted.
+    traps: trap::Traps,
     /// Work-items of a workgroup.
     local: [u32; 3],
     /// Whether there are barriers or workgroup arrays: then groups are whole, and rounds of the grid end together.
@@ -205,6 +211,7 @@ struct Lowering<'a> {
 impl Lowering<'_> {
     fn entry(&mut self, kernel: KernelId, phase: &Phase, wide: bool) -> Result<(), Refusal> {
         self.read_push_constants(kernel)?;
+        self.open_traps();
         for &node in &phase.prologue {
             self.node(node)?;
         }
