@@ -15,8 +15,8 @@ pub struct Pipelines {
     cache: vk::PipelineCache,
     /// One layout for all: no descriptors, push constants of the guaranteed size.
     pub layout: vk::PipelineLayout,
-    /// By the address of the SPIR-V in the program.
-    made: Mutex<HashMap<usize, vk::Pipeline>>,
+    /// By the address of the SPIR-V in the program, and whether buffers are aligned.
+    made: Mutex<HashMap<(usize, bool), vk::Pipeline>>,
     path: Option<PathBuf>,
 }
 
@@ -42,19 +42,19 @@ impl Pipelines {
         Ok(Self { cache, layout, made: Mutex::new(HashMap::new()), path })
     }
 
-    /// The pipeline of a launch.
-    pub fn get(&self, device: &Device, phase: &abi::Phase) -> Result<vk::Pipeline, String> {
+    /// The pipeline of a launch; `aligned`: all its buffers' addresses are multiples of 16.
+    pub fn get(&self, device: &Device, phase: &abi::Phase, aligned: bool) -> Result<vk::Pipeline, String> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = phase.spirv as usize;
+        let key = (phase.spirv as usize, aligned);
         if let Some(&pipeline) = made.get(&key) {
             return Ok(pipeline);
         }
-        let pipeline = self.create(device, phase)?;
+        let pipeline = self.create(device, phase, aligned)?;
         made.insert(key, pipeline);
         Ok(pipeline)
     }
 
-    fn create(&self, device: &Device, phase: &abi::Phase) -> Result<vk::Pipeline, String> {
+    fn create(&self, device: &Device, phase: &abi::Phase, aligned: bool) -> Result<vk::Pipeline, String> {
         // SAFETY: the descriptor's pointer and length describe constant data of the program.
         let (code, entry) = unsafe {
             (
@@ -63,12 +63,17 @@ impl Pipelines {
             )
         };
         let info = vk::ShaderModuleCreateInfo::default().code(code);
+        // Specialisation constant 0; modules without it do not look.
+        let constant = u32::from(aligned).to_le_bytes();
+        let entries = [vk::SpecializationMapEntry { constant_id: 0, offset: 0, size: constant.len() }];
+        let constants = vk::SpecializationInfo::default().map_entries(&entries).data(&constant);
         // SAFETY: the module is destroyed after the pipeline was made from it.
         unsafe {
             let module = device.handle.create_shader_module(&info, None).map_err(reason)?;
             let stage = vk::PipelineShaderStageCreateInfo::default()
                 .stage(vk::ShaderStageFlags::COMPUTE)
                 .module(module)
+                .specialization_info(&constants)
                 .name(entry);
             let info = vk::ComputePipelineCreateInfo::default().layout(self.layout).stage(stage);
             let made = device.handle.create_compute_pipelines(self.cache, &[info], None);

@@ -192,7 +192,9 @@ impl Queue {
             return Ok(());
         }
         let groups = groups(device, launched)?;
-        let pipeline = pipelines.get(device, launched.phase)?;
+        let mut addresses = launch.params.iter().zip(launch.args).filter(|(param, _)| param.kind == 1);
+        let aligned = addresses.all(|(_, arg)| arg.value % 16 == 0);
+        let pipeline = pipelines.get(device, launched.phase, aligned)?;
         let (slot, host, address) = self.slot(device)?;
         let mut push = push_bytes(launch.params, launch.args, launched.extents, address);
         if push.len() > PUSH_BYTES as usize {

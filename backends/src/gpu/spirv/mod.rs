@@ -8,6 +8,7 @@
 //!   fewer groups than there is work; y and z are guarded by their extents.
 //! - A loop over one dimension that only touches elements at its own index runs on four neighbours at once ([`wide`]);
 //!   elsewhere, four accesses of neighbours become one ([`quads`]).
+//! - Specialisation constant 0, where there is one, says whether all buffers' addresses are multiples of 16.
 //! - Each work-item recomputes the kernel's uniform scalars.
 //! - A checked access out of range, or a division by zero, notes itself and goes on with zero: nothing is read or written
 //!   out of range. The kernel's end records it in the status block (the first one wins, [`trap`]); the host reports it at
@@ -368,6 +369,9 @@ fn assemble(
             text,
             "  spirv.GlobalVariable @{symbol} built_in(\"{builtin}\") : !spirv.ptr<i32, Input> {loc}"
         );
+    }
+    if body.needs.aligned {
+        let _ = writeln!(text, "  spirv.SpecConstant @aligned spec_id(0) = false {loc}");
     }
     for (symbol, pointer) in &body.shared {
         let _ = writeln!(text, "  spirv.GlobalVariable @{symbol} : {pointer} {loc}");

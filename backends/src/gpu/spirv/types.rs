@@ -82,6 +82,8 @@ pub struct Needs {
     /// Subgroup operations.
     pub group_arithmetic: bool,
     pub group_shuffle: bool,
+    /// The constant that says that every buffer's address is a multiple of 16.
+    pub aligned: bool,
 }
 
 impl Needs {
