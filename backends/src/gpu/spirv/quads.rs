@@ -125,9 +125,9 @@ fn fits_array(psg: &Psg, node: NodeId) -> bool {
         Type::Array(element) => types::scalar(psg, *element),
         _ => None,
     };
-    let four_bytes = element.is_some_and(|e| e != Scalar::Bool && e.size() == 4);
+    let fits = element.is_some_and(|e| e != Scalar::Bool && matches!(e.size(), 2 | 4));
     matches!(psg.nodes[operands[0]].op, Op::WorkgroupArray(len) if len % 4 == 0)
-        && four_bytes
+        && fits
         && zeros(psg, split(psg, operands[1]).0, 8) >= 2
 }
 
@@ -140,7 +140,7 @@ fn is_shared(psg: &Psg, node: NodeId) -> bool {
 }
 
 /// Bits at the low end of an integer that are known to be zero.
-fn zeros(psg: &Psg, node: NodeId, depth: u32) -> u32 {
+pub(super) fn zeros(psg: &Psg, node: NodeId, depth: u32) -> u32 {
     let n = &psg.nodes[node];
     match n.op {
         Op::Const(Const::Int(v)) => v.trailing_zeros().min(31),
@@ -224,7 +224,7 @@ impl Lowering<'_> {
         let index = self.writer.op(&format!("spirv.IAdd {base}, {first} : i64"));
         let address = self.address(&place, &index);
         let aligned = if quad.first % 4 == 0 && zeros(self.psg, quad.base, 8) >= 2 {
-            self.buffers_aligned()
+            self.is_aligned(&place.base)
         } else {
             self.is_multiple(&address, place.element.size() * 4)
         };
@@ -236,11 +236,13 @@ impl Lowering<'_> {
         }
     }
 
-    /// Whether every buffer's address is a multiple of 16: the runtime says so when it makes the pipeline, so that the
-    /// device's compiler sees one of two ways only.
-    fn buffers_aligned(&mut self) -> String {
+    /// Whether an address is a multiple of 16. Where every buffer's is, the runtime says so when it makes the pipeline, and
+    /// the device's compiler sees one of two ways only.
+    fn is_aligned(&mut self, base: &str) -> String {
         self.writer.needs.aligned = true;
-        self.writer.op("spirv.mlir.referenceof @aligned : i1")
+        let all = self.writer.op("spirv.mlir.referenceof @aligned : i1");
+        let this = self.is_multiple(base, 16);
+        self.writer.op(&format!("spirv.LogicalOr {all}, {this} : i1"))
     }
 
     /// Whether all four are inside, where that is not known.
