@@ -34,6 +34,9 @@ def expected():
     bytes_b = (i[: 67 * 45] * 131 % 256 - 128).reshape(67, 45)
     half_a = (i[: 37 * 45] * 7919 % 257 - 128).reshape(37, 45) / 64
     half_b = (i[: 67 * 45] * 131 % 257 - 128).reshape(67, 45) / 64
+    j = np.arange(128 * 48)
+    tiles_a = (j * 7919 % 257 - 128).reshape(128, 48) / 64
+    tiles_b = (j * 131 % 257 - 128).reshape(128, 48) / 64
     queries, cache = make(3 * 37, 6).reshape(3, 37), make(301 * 37, 11).reshape(301, 37)
     scores = queries @ cache.T * 0.25
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -56,6 +59,7 @@ def expected():
         "rotary": (turned, 2e-5),
         "gemm_int8": (bytes_a @ bytes_b.T, 0),
         "gemm_f16": (half_a @ half_b.T, 4e-6 * (np.abs(half_a) @ np.abs(half_b).T).max()),
+        "gemm_f16_tiles": (tiles_a @ tiles_b.T, 4e-6 * (np.abs(tiles_a) @ np.abs(tiles_b).T).max()),
         "mla": (weights @ cache[:, :29], 2e-5),
     }
 

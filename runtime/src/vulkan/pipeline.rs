@@ -62,11 +62,19 @@ impl Pipelines {
                 CStr::from_ptr(phase.entry),
             )
         };
+        if !device.tiles && has_matrices(code) {
+            return Err(
+                "the kernel multiplies tiles where `Tile.offered ()` is false: the Vulkan device has no \
+                        matrix instructions for 16 x 16 pieces by 32 work-items"
+                    .to_owned(),
+            );
+        }
         let info = vk::ShaderModuleCreateInfo::default().code(code);
-        // Specialisation constant 0; modules without it do not look.
-        let constant = u32::from(aligned).to_le_bytes();
-        let entries = [vk::SpecializationMapEntry { constant_id: 0, offset: 0, size: constant.len() }];
-        let constants = vk::SpecializationInfo::default().map_entries(&entries).data(&constant);
+        // Modules without these constants do not look.
+        let values = [aligned, device.tiles].map(u32::from);
+        let constants = values.map(u32::to_le_bytes).concat();
+        let entries = [0, 1].map(|n| vk::SpecializationMapEntry { constant_id: n, offset: n * 4, size: 4 });
+        let constants = vk::SpecializationInfo::default().map_entries(&entries).data(&constants);
         // SAFETY: the module is destroyed after the pipeline was made from it.
         unsafe {
             let module = device.handle.create_shader_module(&info, None).map_err(reason)?;
@@ -103,6 +111,14 @@ impl Pipelines {
             let _ = std::fs::remove_file(&temporary);
         }
     }
+}
+
+/// Whether a module declares the capability of cooperative matrices. Capabilities stand first, behind a header of five words.
+fn has_matrices(code: &[u32]) -> bool {
+    const CAPABILITY: u32 = 2 << 16 | 17;
+    const COOPERATIVE_MATRIX: u32 = 6022;
+    let declared = code.get(5..).unwrap_or_default().chunks_exact(2).take_while(|c| c[0] == CAPABILITY);
+    declared.into_iter().any(|c| c[1] == COOPERATIVE_MATRIX)
 }
 
 fn cache_path(device: &Device) -> Option<PathBuf> {

@@ -8,7 +8,8 @@
 //!   fewer groups than there is work; y and z are guarded by their extents.
 //! - A loop over one dimension that only touches elements at its own index runs on four neighbours at once ([`wide`]);
 //!   elsewhere, four accesses of neighbours become one ([`quads`]).
-//! - Specialisation constant 0, where there is one, says whether all buffers' addresses are multiples of 16.
+//! - Specialisation constant 0, where there is one, says whether all buffers' addresses are multiples of 16; constant 1,
+//!   whether the device has matrix instructions for the module `Tile`.
 //! - Each work-item recomputes the kernel's uniform scalars.
 //! - A checked access out of range, or a division by zero, notes itself and goes on with zero: nothing is read or written
 //!   out of range. The kernel's end records it in the status block (the first one wins, [`trap`]); the host reports it at
@@ -26,6 +27,7 @@ mod ops;
 mod own;
 mod quads;
 mod shared;
+mod tile;
 mod trap;
 pub mod types;
 mod wide;
@@ -68,8 +70,13 @@ pub struct Refusal {
     pub why: String,
 }
 
-/// Lowers all launches of a kernel.
-pub fn modules(psg: &Psg, facts: &KernelFacts, kernel: KernelId) -> Result<Vec<Module>, Refusal> {
+/// Lowers all launches of a kernel; `tiles`: with matrix instructions where the kernel asks for them.
+pub fn modules(
+    psg: &Psg,
+    facts: &KernelFacts,
+    kernel: KernelId,
+    tiles: bool,
+) -> Result<Vec<Module>, Refusal> {
     let declared = &psg.kernels[kernel];
     let Some(shape) = facts.kernels.get(kernel).and_then(|info| info.shape.as_ref()) else {
         return Err(Refusal { span: declared.span, why: "its code is in a prebuilt file".into() });
@@ -78,7 +85,12 @@ pub fn modules(psg: &Psg, facts: &KernelFacts, kernel: KernelId) -> Result<Vec<M
         return Err(Refusal { span: psg.spans[obstacle.node], why: obstacle.why.clone() });
     }
     let name = declared.name.as_str();
-    shape.phases.iter().enumerate().map(|(i, phase)| lower(psg, kernel, phase, &symbol(name, i))).collect()
+    shape
+        .phases
+        .iter()
+        .enumerate()
+        .map(|(i, phase)| lower(psg, kernel, phase, (&symbol(name, i), tiles)))
+        .collect()
 }
 
 /// A symbol that MLIR, SPIR-V and file systems accept.
@@ -87,13 +99,14 @@ fn symbol(kernel: &str, phase: usize) -> String {
     format!("{clean}_{phase}")
 }
 
-fn lower(psg: &Psg, kernel: KernelId, phase: &Phase, name: &str) -> Result<Module, Refusal> {
+fn lower(psg: &Psg, kernel: KernelId, phase: &Phase, (name, tiles): (&str, bool)) -> Result<Module, Refusal> {
     let layout = Layout::new(psg, kernel)?;
     let span = psg.kernels[kernel].span;
     let local = workgroups::size(&psg.kernels[kernel], phase.loops.len());
     let cooperates = phase.body.is_some_and(|body| workgroups::cooperates(psg, body));
     let mut writer = Writer::new(psg);
     writer.at(span);
+    let tiles = phase.body.filter(|_| tiles).map(|body| tile::Tiles::of(psg, body)).unwrap_or_default();
     let plan = phase.body.map(|body| own::Plan::of(psg, body)).unwrap_or_default();
     let mut cx = Lowering {
         psg,
@@ -105,6 +118,7 @@ fn lower(psg: &Psg, kernel: KernelId, phase: &Phase, name: &str) -> Result<Modul
         cooperates,
         shared_bytes: 0,
         plan,
+        tiles,
         fixed: FxHashMap::default(),
     };
     let wide = wide::fits(psg, phase) && !cooperates;
@@ -205,6 +219,8 @@ struct Lowering<'a> {
     shared_bytes: u32,
     /// Loops that are unrolled, and arrays that lie in single variables.
     plan: own::Plan,
+    /// Calls that become matrix instructions.
+    tiles: tile::Tiles,
     /// Counters of unrolled loops around the current place.
     fixed: FxHashMap<NodeId, i64>,
 }
@@ -328,7 +344,20 @@ impl Lowering<'_> {
     fn region_nodes(&mut self, region: clef_psg::id::RegionId) -> Result<(), Refusal> {
         let psg = self.psg;
         let quads = quads::find(psg, region);
+        let mut before = None;
         for &node in &psg.regions[region].nodes {
+            let call = self.tiles.call(node);
+            if let Some(number) = call {
+                if before != call {
+                    self.writer.at(psg.spans[node]);
+                    self.tile(number)?;
+                }
+                before = call;
+                continue;
+            }
+            if !matches!(psg.nodes[node].op, Op::Dup | Op::Drop) {
+                before = None;
+            }
             match quads.role(node) {
                 None => self.node(node)?,
                 Some(quads::Role::Whole(quad)) => self.quad(quad)?,
@@ -350,7 +379,9 @@ fn assemble(
 ) -> Module {
     let loc = writer::location(psg, span);
     let (capabilities, extensions) = body.needs.lists();
-    let vce = format!("#spirv.vce<v1.5, [{capabilities}], [{extensions}]>");
+    // Matrices came with SPIR-V 1.6.
+    let version = if body.needs.tiles { "v1.6" } else { "v1.5" };
+    let vce = format!("#spirv.vce<{version}, [{capabilities}], [{extensions}]>");
     let mut text = String::new();
     let _ = writeln!(text, "spirv.module @{name} PhysicalStorageBuffer64 GLSL450 requires {vce} {{");
     let _ = writeln!(
@@ -370,8 +401,10 @@ fn assemble(
             "  spirv.GlobalVariable @{symbol} built_in(\"{builtin}\") : !spirv.ptr<i32, Input> {loc}"
         );
     }
-    if body.needs.aligned {
-        let _ = writeln!(text, "  spirv.SpecConstant @aligned spec_id(0) = false {loc}");
+    for (number, needed, symbol) in [(0, body.needs.aligned, "aligned"), (1, body.needs.offers, "tiles")] {
+        if needed {
+            let _ = writeln!(text, "  spirv.SpecConstant @{symbol} spec_id({number}) = false {loc}");
+        }
     }
     for (symbol, pointer) in &body.shared {
         let _ = writeln!(text, "  spirv.GlobalVariable @{symbol} : {pointer} {loc}");
