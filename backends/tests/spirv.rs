@@ -72,7 +72,7 @@ fn finish(mut psg: Psg, func: clef_psg::id::FuncId, params: &[(TypeId, Option<Ty
     let id: KernelId = psg.kernels.push(kernel);
     let (facts, found) = kernel::analyse(&psg);
     assert!(found.is_empty(), "{found:?}");
-    modules(&psg, &facts, id).unwrap_or_else(|refusal| panic!("refused: {}", refusal.why))
+    modules(&psg, &facts, id, true).unwrap_or_else(|refusal| panic!("refused: {}", refusal.why))
 }
 
 /// Serialises and runs `spirv-val`.

@@ -65,7 +65,8 @@ fn visit(psg: &Psg, node: NodeId, ranges: &mut [Option<Range>], proven: &mut Vec
     if let Some((low, high)) = bounds {
         let counter = n.regions.first().and_then(|&r| psg.regions[r].params.first().copied());
         if let (Some(counter), Some(low)) = (counter, at_least(psg, low, ranges)) {
-            ranges[counter.index()] = Some(Range { low, high: at_most(psg, high) });
+            let high = at_most(psg, high, ranges);
+            ranges[counter.index()] = Some(Range { low, high });
         }
         return;
     }
@@ -113,7 +114,7 @@ fn at_least(psg: &Psg, node: NodeId, ranges: &[Option<Range>]) -> Option<i64> {
     cannot_wrap.then_some(range.low + offset)
 }
 
-fn at_most(psg: &Psg, node: NodeId) -> High {
+fn at_most(psg: &Psg, node: NodeId, ranges: &[Option<Range>]) -> High {
     if let Some(value) = constant(psg, node) {
         return High::Const(value);
     }
@@ -122,7 +123,7 @@ fn at_most(psg: &Psg, node: NodeId) -> High {
         Op::Length | Op::BufferLength if (-(1 << 30)..=0).contains(&offset) => {
             High::Length { sequence: psg.nodes[base].operands[0], minus: -offset }
         }
-        _ => High::Unknown,
+        _ => interval::interval(psg, node, ranges).map_or(High::Unknown, |(_, high)| High::Const(high)),
     }
 }
 
@@ -224,6 +225,30 @@ mod tests {
         f.push_with(Op::For(ForKind::Up), &[low, high], &[body], unit);
         f.finish("f", unit, None, 0);
         remove_checks(&mut psg) == 1
+    }
+
+    /// `for i = 0 to 4 - 1 do table.[i]` with a table of `length`: a bound that is computed of constants.
+    #[test]
+    fn bounds_may_be_computed() {
+        let removed = |length: u32| {
+            let mut psg = Psg::default();
+            let int = psg.ty(Type::Int(IntKind::I32));
+            let unit = psg.ty(Type::Unit);
+            let array = psg.ty(Type::Array(int));
+            let mut f = FuncBuilder::new(&mut psg, Span::default());
+            let table = f.push(Op::WorkgroupArray(length), &[], array);
+            let [zero, one, four] = [0, 1, 4].map(|v| f.constant(Const::Int(v), int));
+            let last = f.push(Op::Binary(BinOp::Sub), &[four, one], int);
+            f.open();
+            let i = f.region_param(int);
+            f.push(Op::ArrayGet { checked: true }, &[table, i], int);
+            let body = f.close(None);
+            f.push_with(Op::For(ForKind::Up), &[zero, last], &[body], unit);
+            f.finish("f", unit, None, 0);
+            remove_checks(&mut psg) == 1
+        };
+        assert!(removed(4));
+        assert!(!removed(3));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Psg {
     pub files: Vec<FileInfo>,
     /// What the source calls a buffer that a node gives (`let a = ...`), for messages.
     pub names: std::collections::BTreeMap<NodeId, Ustr>,
+    /// Calls of the module `Tile` that were copied into kernels.
+    pub tiles: Vec<crate::kernel::tiles::TileCall>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

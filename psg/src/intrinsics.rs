@@ -109,6 +109,7 @@ pub const FORMS: &[(&str, Form)] = &[
     ("subgroup.shuffle", Form::Group(GroupScope::Subgroup, GroupOp::Shuffle)),
     ("subgroup.size", Form::Group(GroupScope::Subgroup, GroupOp::Size)),
     ("subgroup.sum", Form::Group(GroupScope::Subgroup, GroupOp::Add)),
+    ("tile.offered", Form::Group(GroupScope::Subgroup, GroupOp::Tiles)),
     ("workgroup.max", Form::Group(GroupScope::Workgroup, GroupOp::Max)),
     ("workgroup.min", Form::Group(GroupScope::Workgroup, GroupOp::Min)),
     ("workgroup.scan", Form::Group(GroupScope::Workgroup, GroupOp::Scan)),

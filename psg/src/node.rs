@@ -271,6 +271,8 @@ pub enum GroupOp {
     Size,
     /// This work-item's number in the group. Subgroups only.
     Lane,
+    /// Whether the GPU has matrix instructions for the module `Tile`. The same for all.
+    Tiles,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

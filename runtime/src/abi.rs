@@ -109,7 +109,8 @@ pub struct Phase {
 }
 
 /// What a GPU kernel that had to stop writes (the first work-item that does so; zeroed before a launch, read after
-/// the wait). The work-item goes on with zeros; its results do not count.
+/// the wait). The work-item goes on with zeros; its results do not count. 16 bytes of zeros follow the block,
+/// on a multiple of 16: what is read at an index out of range.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Status {

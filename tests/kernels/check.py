@@ -23,6 +23,7 @@ def expected():
     code = np.arange(7 * 16 * 4) * 131 % 243
     trits = (code[:, None] // 3 ** np.arange(5) % 3 - 1).reshape(7, 320)[:, :301]
     left, right = make(37 * 29, 2).reshape(37, 29), make(29 * 67, 4).reshape(29, 67)
+    left_quads, right_quads = make(37 * 28, 2).reshape(37, 28), make(28 * 132, 4).reshape(28, 132)
     heads = make(150, 8).reshape(5, 3, 2, 5)
     angle = np.arange(5)[:, None, None] * 10000.0 ** (-2 * np.arange(5) / 10)
     c, s = np.cos(angle), np.sin(angle)
@@ -33,6 +34,9 @@ def expected():
     bytes_b = (i[: 67 * 45] * 131 % 256 - 128).reshape(67, 45)
     half_a = (i[: 37 * 45] * 7919 % 257 - 128).reshape(37, 45) / 64
     half_b = (i[: 67 * 45] * 131 % 257 - 128).reshape(67, 45) / 64
+    j = np.arange(128 * 48)
+    tiles_a = (j * 7919 % 257 - 128).reshape(128, 48) / 64
+    tiles_b = (j * 131 % 257 - 128).reshape(128, 48) / 64
     queries, cache = make(3 * 37, 6).reshape(3, 37), make(301 * 37, 11).reshape(301, 37)
     scores = queries @ cache.T * 0.25
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -48,9 +52,14 @@ def expected():
         "ternary_gemv": (0.5 * trits @ v, 4e-6 * np.abs(v).sum()),
         "transpose": (a.T, 1e-9),
         "gemm": (left @ right, 4e-6 * (np.abs(left) @ np.abs(right)).max()),
+        "gemm_quads": (
+            left_quads @ right_quads,
+            4e-6 * (np.abs(left_quads) @ np.abs(right_quads)).max(),
+        ),
         "rotary": (turned, 2e-5),
         "gemm_int8": (bytes_a @ bytes_b.T, 0),
         "gemm_f16": (half_a @ half_b.T, 4e-6 * (np.abs(half_a) @ np.abs(half_b).T).max()),
+        "gemm_f16_tiles": (tiles_a @ tiles_b.T, 4e-6 * (np.abs(tiles_a) @ np.abs(tiles_b).T).max()),
         "mla": (weights @ cache[:, :29], 2e-5),
     }
 

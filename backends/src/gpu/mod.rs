@@ -35,6 +35,8 @@ pub fn forms(job: &Job) -> Result<Forms, String> {
     let mut forms = Forms::default();
     let psg = &job.psg;
     let mut modules: IdVec<KernelId, Vec<spirv::Module>> = IdVec::filled(psg.kernels.len(), Vec::new());
+    // The other routes translate the module's text: they keep the library's loops.
+    let tiles = !matches!(job.want, Want::Amdgcn | Want::Ptx);
     if job.options.vulkan {
         let mut needed: IdVec<KernelId, bool> =
             IdVec::filled(psg.kernels.len(), matches!(job.want, Want::Spirv | Want::Amdgcn | Want::Ptx));
@@ -46,7 +48,7 @@ pub fn forms(job: &Job) -> Result<Forms, String> {
             }
         }
         for (kernel, declared) in psg.kernels.iter().filter(|(k, _)| needed[*k]) {
-            match spirv::modules(psg, &job.kernels, kernel) {
+            match spirv::modules(psg, &job.kernels, kernel, tiles) {
                 Ok(made) => modules[kernel] = made,
                 Err(refusal) if dispatched[kernel] => forms.refused.push(Refused {
                     kernel: declared.name.to_string(),

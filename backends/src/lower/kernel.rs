@@ -538,6 +538,10 @@ impl Lower<'_> {
         let value = match op {
             GroupOp::Size => self.cx.const_i32(1),
             GroupOp::Lane => self.cx.const_i32(0),
+            GroupOp::Tiles => match self.runtime("clef_tiles_offered", &[], self.cx.ty.i1) {
+                Some(offered) => offered,
+                None => return self.zeroed(node),
+            },
             _ => self.get(self.psg.nodes[node].operands[0]),
         };
         self.set(node, value);

@@ -291,6 +291,8 @@ impl<'a> Machine<'a> {
             Op::Group { scope: GroupScope::Subgroup, op } => match op {
                 GroupOp::Size => Value::Int(1),
                 GroupOp::Lane => Value::Int(0),
+                // The library's own form is what it means.
+                GroupOp::Tiles => Value::Bool(true),
                 _ => self.get(node, 0, frame),
             },
             Op::Group { .. } => {

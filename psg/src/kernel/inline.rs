@@ -6,6 +6,7 @@
 
 use crate::graph::{Func, Psg, Region};
 use crate::id::{FuncId, GlobalId, NodeId, RegionId};
+use crate::kernel::tiles::{self, TileCall};
 use crate::node::{Const, Node, Op};
 use clef_frontend::codes;
 use clef_frontend::diagnostic::Diagnostic;
@@ -211,9 +212,13 @@ impl Copier<'_> {
             self.map.insert(param, arg);
         }
         let Region { nodes, result, .. } = self.psg.regions[callee.body].clone();
+        let before = out.len();
         self.stack.push(func);
         self.nodes(&nodes, out);
         self.stack.pop();
+        if let Some(op) = tiles::operation(self.psg, func) {
+            self.psg.tiles.push(TileCall { op, args: args.to_vec(), nodes: out[before..].to_vec() });
+        }
         let value = match result {
             Some(r) => self.value(r),
             None => {

@@ -18,6 +18,7 @@ mod effects;
 pub mod facts;
 mod inline;
 mod shape;
+pub mod tiles;
 pub mod workgroups;
 
 use crate::graph::{Kernel, Psg};

@@ -3,7 +3,7 @@
 use super::facts::{KernelShape, Obstacle, Phase};
 use crate::graph::{Kernel, Psg};
 use crate::id::{FuncId, NodeId, RegionId};
-use crate::node::Op;
+use crate::node::{GroupOp, Op};
 use clef_frontend::codes;
 use clef_frontend::diagnostic::Diagnostic;
 
@@ -95,7 +95,8 @@ pub(super) fn is_pure(psg: &Psg, node: NodeId) -> bool {
         | Op::Field { .. }
         | Op::Tag
         | Op::Make(_)
-        | Op::GlobalGet(_) => true,
+        | Op::GlobalGet(_)
+        | Op::Group { op: GroupOp::Tiles, .. } => true,
         Op::If | Op::Switch(_) => n.regions.iter().all(|&r| pure_region(psg, r)),
         _ => false,
     }

@@ -12,7 +12,7 @@ fn shape(op: &Op) -> (usize, usize, Option<usize>) {
     let (least, most) = match op {
         Op::Const(_) | Op::GlobalGet(_) | Op::Barrier | Op::WorkgroupArray(_) | Op::ItemArray(_) => (0, 0),
         Op::Param(_) | Op::RegionParam(_) => (0, 0),
-        Op::Group { op: GroupOp::Size | GroupOp::Lane, .. } => (0, 0),
+        Op::Group { op: GroupOp::Size | GroupOp::Lane | GroupOp::Tiles, .. } => (0, 0),
         Op::Group { op: GroupOp::Shuffle, .. } => (2, 2),
         Op::Group { .. } => (1, 1),
         Op::Binary(_)
@@ -120,7 +120,7 @@ impl Verifier<'_> {
             Op::Remake(_) => self.aggregate(id, &ops[1..]),
             Op::WorkgroupArray(_) | Op::ItemArray(_) | Op::Dup | Op::Drop => {}
             Op::Unpack(_) | Op::Discard => {}
-            Op::Group { op: GroupOp::Size | GroupOp::Lane, .. } => {}
+            Op::Group { op: GroupOp::Size | GroupOp::Lane | GroupOp::Tiles, .. } => {}
             Op::Group { .. } => {
                 self.same(id, node.ty, ops[0], "result");
                 if !matches!(self.psg.types.get(ops[0]), Type::Int(_) | Type::Float(_)) {

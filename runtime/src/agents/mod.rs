@@ -118,6 +118,16 @@ fn unavailable(text: std::fmt::Arguments<'_>) -> ! {
     stop::exit(2)
 }
 
+/// `Tile.offered ()`: false where the GPU is a Vulkan device without matrix instructions; other agents run the library's
+/// own form.
+#[unsafe(no_mangle)]
+pub extern "C" fn clef_tiles_offered() -> bool {
+    match backing() {
+        Backing::Vulkan(vulkan) => vulkan.offers_tiles(),
+        Backing::Host | Backing::Hsa(_) | Backing::Adversarial => true,
+    }
+}
+
 /// Waits for all agents at the end.
 fn finish() {
     match backing() {

@@ -24,6 +24,8 @@ pub struct Device {
     pub import: Option<ash::ext::external_memory_host::Device>,
     /// What the validation layer is told of buffers, where it is asked to look at them.
     pub mirrors: Option<super::mirror::Mirrors>,
+    /// It multiplies matrices of 16 x 16 by subgroups of 32: half precision in, sums in single precision.
+    pub tiles: bool,
     /// Of such pages: alignment of address and length.
     pub import_alignment: u64,
     // Kept: the functions of `handle` belong to these.
@@ -83,13 +85,21 @@ impl Device {
         let mut features = features(&instance, physical);
         check(&name, &features)?;
         let (importing, import_alignment) = importing(&instance, physical);
-        let extensions = [ash::ext::external_memory_host::NAME.as_ptr()];
-        let info = vk::DeviceCreateInfo::default()
-            .enabled_extension_names(if importing { &extensions } else { &[] })
+        let tiles = multiplies_tiles(&entry, &instance, physical);
+        let mut matrices = vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default().cooperative_matrix(true);
+        let wanted =
+            [(importing, ash::ext::external_memory_host::NAME), (tiles, ash::khr::cooperative_matrix::NAME)];
+        let extensions: Vec<_> =
+            wanted.iter().filter(|(has, _)| *has).map(|(_, name)| name.as_ptr()).collect();
+        let mut info = vk::DeviceCreateInfo::default()
+            .enabled_extension_names(&extensions)
             .queue_create_infos(&queue_info)
             .enabled_features(&features.core)
             .push_next(&mut features.v11)
             .push_next(&mut features.v12);
+        if tiles {
+            info = info.push_next(&mut matrices);
+        }
         // SAFETY: the structures outlive the call.
         let handle = unsafe { instance.create_device(physical, &info, None) }.map_err(reason)?;
         // SAFETY: these queues were just created.
@@ -111,6 +121,7 @@ impl Device {
             discrete: properties.device_type == vk::PhysicalDeviceType::DISCRETE_GPU,
             import,
             mirrors: (validation() == Some(true)).then(Default::default),
+            tiles,
             import_alignment,
             _instance: instance,
             _entry: entry,
@@ -141,6 +152,33 @@ fn importing(instance: &Instance, physical: vk::PhysicalDevice) -> (bool, u64) {
     (true, host.min_imported_host_pointer_alignment.max(1))
 }
 
+/// Whether the device has the matrix instructions of the module `Tile`, and subgroups that are its teams.
+fn multiplies_tiles(entry: &Entry, instance: &Instance, physical: vk::PhysicalDevice) -> bool {
+    let name = ash::khr::cooperative_matrix::NAME;
+    let mut groups = vk::PhysicalDeviceSubgroupProperties::default();
+    let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut groups);
+    let mut matrices = vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default();
+    let mut features = vk::PhysicalDeviceFeatures2::default().push_next(&mut matrices);
+    let functions = ash::khr::cooperative_matrix::Instance::new(entry, instance);
+    // SAFETY: the handles belong to this instance; the extension is used where it is known.
+    let shapes = unsafe {
+        let known = instance.enumerate_device_extension_properties(physical).unwrap_or_default();
+        if !known.iter().any(|e| e.extension_name_as_c_str() == Ok(name)) {
+            return false;
+        }
+        instance.get_physical_device_properties2(physical, &mut properties);
+        instance.get_physical_device_features2(physical, &mut features);
+        functions.get_physical_device_cooperative_matrix_properties(physical).unwrap_or_default()
+    };
+    let half_to_single = shapes.iter().any(|s| {
+        (s.m_size, s.n_size, s.k_size) == (16, 16, 16)
+            && [s.a_type, s.b_type] == [vk::ComponentTypeKHR::FLOAT16; 2]
+            && [s.c_type, s.result_type] == [vk::ComponentTypeKHR::FLOAT32; 2]
+            && s.scope == vk::ScopeKHR::SUBGROUP
+    });
+    matrices.cooperative_matrix == vk::TRUE && groups.subgroup_size == 32 && half_to_single
+}
+
 /// Whether to run with the validation layer, and then with buffers bound by descriptors too.
 fn validation() -> Option<bool> {
     let asked = std::env::var_os("CLEF_VULKAN_VALIDATION")?;
@@ -149,7 +187,7 @@ fn validation() -> Option<bool> {
 }
 
 fn instance(entry: &Entry) -> Result<Instance, String> {
-    let app = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_2);
+    let app = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_3);
     let validate = validation().is_some();
     let layers = [c"VK_LAYER_KHRONOS_validation".as_ptr()];
     let extensions = [vk::EXT_DEBUG_UTILS_NAME.as_ptr()];

@@ -55,6 +55,11 @@ impl Vulkan {
         Ok(Self { queues, pipelines, transfer: Mutex::new(None), policy, device })
     }
 
+    /// Whether the device has matrix instructions for the module `Tile`.
+    pub fn offers_tiles(&self) -> bool {
+        self.device.tiles
+    }
+
     /// The device's name and the driver's version of Vulkan, for listings.
     pub fn name(&self) -> &str {
         &self.device.name

@@ -15,8 +15,8 @@ pub struct Pipelines {
     cache: vk::PipelineCache,
     /// One layout for all: no descriptors, push constants of the guaranteed size.
     pub layout: vk::PipelineLayout,
-    /// By the address of the SPIR-V in the program.
-    made: Mutex<HashMap<usize, vk::Pipeline>>,
+    /// By the address of the SPIR-V in the program, and whether buffers are aligned.
+    made: Mutex<HashMap<(usize, bool), vk::Pipeline>>,
     path: Option<PathBuf>,
 }
 
@@ -42,19 +42,19 @@ impl Pipelines {
         Ok(Self { cache, layout, made: Mutex::new(HashMap::new()), path })
     }
 
-    /// The pipeline of a launch.
-    pub fn get(&self, device: &Device, phase: &abi::Phase) -> Result<vk::Pipeline, String> {
+    /// The pipeline of a launch; `aligned`: all its buffers' addresses are multiples of 16.
+    pub fn get(&self, device: &Device, phase: &abi::Phase, aligned: bool) -> Result<vk::Pipeline, String> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = phase.spirv as usize;
+        let key = (phase.spirv as usize, aligned);
         if let Some(&pipeline) = made.get(&key) {
             return Ok(pipeline);
         }
-        let pipeline = self.create(device, phase)?;
+        let pipeline = self.create(device, phase, aligned)?;
         made.insert(key, pipeline);
         Ok(pipeline)
     }
 
-    fn create(&self, device: &Device, phase: &abi::Phase) -> Result<vk::Pipeline, String> {
+    fn create(&self, device: &Device, phase: &abi::Phase, aligned: bool) -> Result<vk::Pipeline, String> {
         // SAFETY: the descriptor's pointer and length describe constant data of the program.
         let (code, entry) = unsafe {
             (
@@ -62,13 +62,26 @@ impl Pipelines {
                 CStr::from_ptr(phase.entry),
             )
         };
+        if !device.tiles && has_matrices(code) {
+            return Err(
+                "the kernel multiplies tiles where `Tile.offered ()` is false: the Vulkan device has no \
+                        matrix instructions for 16 x 16 pieces by 32 work-items"
+                    .to_owned(),
+            );
+        }
         let info = vk::ShaderModuleCreateInfo::default().code(code);
+        // Modules without these constants do not look.
+        let values = [aligned, device.tiles].map(u32::from);
+        let constants = values.map(u32::to_le_bytes).concat();
+        let entries = [0, 1].map(|n| vk::SpecializationMapEntry { constant_id: n, offset: n * 4, size: 4 });
+        let constants = vk::SpecializationInfo::default().map_entries(&entries).data(&constants);
         // SAFETY: the module is destroyed after the pipeline was made from it.
         unsafe {
             let module = device.handle.create_shader_module(&info, None).map_err(reason)?;
             let stage = vk::PipelineShaderStageCreateInfo::default()
                 .stage(vk::ShaderStageFlags::COMPUTE)
                 .module(module)
+                .specialization_info(&constants)
                 .name(entry);
             let info = vk::ComputePipelineCreateInfo::default().layout(self.layout).stage(stage);
             let made = device.handle.create_compute_pipelines(self.cache, &[info], None);
@@ -98,6 +111,14 @@ impl Pipelines {
             let _ = std::fs::remove_file(&temporary);
         }
     }
+}
+
+/// Whether a module declares the capability of cooperative matrices. Capabilities stand first, behind a header of five words.
+fn has_matrices(code: &[u32]) -> bool {
+    const CAPABILITY: u32 = 2 << 16 | 17;
+    const COOPERATIVE_MATRIX: u32 = 6022;
+    let declared = code.get(5..).unwrap_or_default().chunks_exact(2).take_while(|c| c[0] == CAPABILITY);
+    declared.into_iter().any(|c| c[1] == COOPERATIVE_MATRIX)
 }
 
 fn cache_path(device: &Device) -> Option<PathBuf> {

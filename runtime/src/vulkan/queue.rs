@@ -13,9 +13,9 @@ const BATCH: usize = 64;
 /// Launches whose report and parameter blocks may be pending at once.
 const SLOTS: usize = 1024;
 
-/// Bytes of a slot: the status block, then room for spilled parameters.
+/// Bytes of a slot: the status block with its zeros, then room for spilled parameters.
 const SLOT_BYTES: usize = 1024;
-const STATUS_BYTES: usize = 32;
+const STATUS_BYTES: usize = 48;
 
 /// A dispatch as the queue needs it.
 pub struct Launch<'a> {
@@ -192,7 +192,9 @@ impl Queue {
             return Ok(());
         }
         let groups = groups(device, launched)?;
-        let pipeline = pipelines.get(device, launched.phase)?;
+        let mut addresses = launch.params.iter().zip(launch.args).filter(|(param, _)| param.kind == 1);
+        let aligned = addresses.all(|(_, arg)| arg.value % 16 == 0);
+        let pipeline = pipelines.get(device, launched.phase, aligned)?;
         let (slot, host, address) = self.slot(device)?;
         let mut push = push_bytes(launch.params, launch.args, launched.extents, address);
         if push.len() > PUSH_BYTES as usize {

@@ -13,10 +13,14 @@ const INT: Scalar = Scalar::Int { bits: 32, signed: true };
 
 impl Lowering<'_> {
     pub(super) fn group(&mut self, node: NodeId, scope: GroupScope, op: GroupOp) -> Result<(), Refusal> {
-        self.writer.needs.group_arithmetic = true;
+        self.writer.needs.group_arithmetic |= op != GroupOp::Tiles;
         let (value, scalar) = match op {
             GroupOp::Size => (self.subgroup_value("subgroup_size", "SubgroupSize"), INT),
             GroupOp::Lane => (self.subgroup_value("subgroup_lane", "SubgroupLocalInvocationId"), INT),
+            GroupOp::Tiles => {
+                self.writer.needs.offers = true;
+                (self.writer.op("spirv.mlir.referenceof @tiles : i1"), Scalar::Bool)
+            }
             GroupOp::Shuffle => self.shuffle(node)?,
             GroupOp::Add | GroupOp::Min | GroupOp::Max | GroupOp::Scan => {
                 let (value, scalar) = self.scalar(self.psg.nodes[node].operands[0])?;

@@ -1,5 +1,6 @@
 //! Buffers and the status block.
 
+use super::trap::INDEX;
 use super::types::Scalar;
 use super::writer::Value;
 use super::{Lowering, Refusal};
@@ -63,14 +64,9 @@ impl Lowering<'_> {
         if !checked {
             return self.load(place, index);
         }
-        let result = self.fresh_variable(element);
-        let zero = self.writer.number(0, element);
-        self.store_variable(&result, &zero, element);
-        self.in_range(node, index, &place.len, |cx| {
-            let value = cx.load(place, index);
-            cx.store_variable(&result, &value, element);
-        });
-        self.load_variable(&result, element)
+        // No branch around the load: devices may move it, and join it with its neighbours.
+        let fine = self.inside(node, index, &place.len);
+        self.load_where(place, index, &fine)
     }
 
     /// An index as 64 bits.
@@ -85,6 +81,21 @@ impl Lowering<'_> {
         })
     }
 
+    /// Whether an index is in range; records the access where it is not.
+    pub(super) fn inside(&mut self, node: NodeId, index: &str, len: &str) -> String {
+        // Unsigned: a negative index is a very large one.
+        let fine = self.writer.op(&format!("spirv.ULessThan {index}, {len} : i64"));
+        self.writer.raw("    spirv.mlir.selection {");
+        self.writer.effect(&format!("spirv.BranchConditional {fine} [64, 1], ^merge, ^else"));
+        self.writer.raw("    ^else:");
+        self.record(node, INDEX, index, len);
+        self.writer.effect("spirv.Branch ^merge");
+        self.writer.raw("    ^merge:");
+        self.writer.effect("spirv.mlir.merge");
+        self.writer.effect("}");
+        fine
+    }
+
     /// Runs `inside` where the index is in range; records the access otherwise.
     pub(super) fn in_range(&mut self, node: NodeId, index: &str, len: &str, inside: impl FnOnce(&mut Self)) {
         // Unsigned: a negative index is a very large one.
@@ -95,7 +106,7 @@ impl Lowering<'_> {
         inside(self);
         self.writer.effect("spirv.Branch ^merge");
         self.writer.raw("    ^else:");
-        self.record(node, 1, index, len);
+        self.record(node, INDEX, index, len);
         self.writer.effect("spirv.Branch ^merge");
         self.writer.raw("    ^merge:");
         self.writer.effect("spirv.mlir.merge");
@@ -116,13 +127,30 @@ impl Lowering<'_> {
 
     fn element_pointer(&mut self, place: &Place, index: &str) -> String {
         let address = self.address(place, index);
+        self.pointer(place, &address)
+    }
+
+    fn pointer(&mut self, place: &Place, address: &str) -> String {
         let ty = place.element.stored().text();
         self.writer
             .op(&format!("spirv.ConvertUToPtr {address} : i64 to !spirv.ptr<{ty}, PhysicalStorageBuffer>"))
     }
 
+    /// One element where it is there, zero elsewhere.
+    fn load_where(&mut self, place: &Place, index: &str, fine: &str) -> String {
+        let address = self.address(place, index);
+        let zeros = self.zeros_address().unwrap_or_else(|| place.base.clone());
+        let address = self.writer.op(&format!("spirv.Select {fine}, {address}, {zeros} : i1, i64"));
+        self.load_from(place, &address)
+    }
+
     fn load(&mut self, place: &Place, index: &str) -> String {
-        let pointer = self.element_pointer(place, index);
+        let address = self.address(place, index);
+        self.load_from(place, &address)
+    }
+
+    fn load_from(&mut self, place: &Place, address: &str) -> String {
+        let pointer = self.pointer(place, address);
         let (stored, size) = (place.element.stored(), place.element.size());
         let value = self.writer.op(&format!(
             "spirv.Load \"PhysicalStorageBuffer\" {pointer} [\"Aligned\", {size}] : {}",
@@ -181,45 +209,5 @@ impl Lowering<'_> {
         let old = self.writer.op(&format!("spirv.Load \"Function\" {result} : i32"));
         self.writer.bind(node, Value::Scalar(old, scalar));
         Ok(())
-    }
-
-    /// Writes the status block if nobody has: kind, place, index and length.
-    pub(super) fn record(&mut self, node: NodeId, kind: u32, index: &str, len: &str) {
-        let Some(status) = self.status.clone() else { return };
-        let span = self.psg.spans[node];
-        let (line, column) = self
-            .psg
-            .files
-            .get(span.file.0 as usize)
-            .map_or((0, 0), |file| file.lines.line_column(span.start));
-        let pointer = self
-            .writer
-            .op(&format!("spirv.ConvertUToPtr {status} : i64 to !spirv.ptr<i32, PhysicalStorageBuffer>"));
-        let (kind, zero) = (self.writer.constant(&format!("{kind} : i32")), self.writer.constant("0 : i32"));
-        let before = self.writer.op(&format!(
-            "spirv.AtomicCompareExchange <Device> <None> <None> {pointer}, {kind}, {zero} : !spirv.ptr<i32, PhysicalStorageBuffer>"
-        ));
-        let first = self.writer.op(&format!("spirv.IEqual {before}, {zero} : i32"));
-        let (index, len) = (index.to_owned(), len.to_owned());
-        self.when(&first, |cx| {
-            for (offset, value) in [(4, line), (8, column), (12, span.file.0)] {
-                let value = cx.writer.constant(&format!("{value} : i32"));
-                cx.store_word(&status, offset, &value, 32);
-            }
-            cx.store_word(&status, 16, &index, 64);
-            cx.store_word(&status, 24, &len, 64);
-        });
-    }
-
-    fn store_word(&mut self, base: &str, offset: u32, value: &str, bits: u32) {
-        let offset = self.writer.constant(&format!("{offset} : i64"));
-        let address = self.writer.op(&format!("spirv.IAdd {base}, {offset} : i64"));
-        let pointer = self.writer.op(&format!(
-            "spirv.ConvertUToPtr {address} : i64 to !spirv.ptr<i{bits}, PhysicalStorageBuffer>"
-        ));
-        self.writer.effect(&format!(
-            "spirv.Store \"PhysicalStorageBuffer\" {pointer}, {value} [\"Aligned\", {}] : i{bits}",
-            bits / 8
-        ));
     }
 }

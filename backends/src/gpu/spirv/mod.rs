@@ -8,9 +8,12 @@
 //!   fewer groups than there is work; y and z are guarded by their extents.
 //! - A loop over one dimension that only touches elements at its own index runs on four neighbours at once ([`wide`]);
 //!   elsewhere, four accesses of neighbours become one ([`quads`]).
+//! - Specialisation constant 0, where there is one, says whether all buffers' addresses are multiples of 16; constant 1,
+//!   whether the device has matrix instructions for the module `Tile`.
 //! - Each work-item recomputes the kernel's uniform scalars.
-//! - A checked access out of range, or a division by zero, records itself in the status block (the first one wins) and
-//!   goes on with zero: nothing is read or written out of range. The host reports it at the next wait.
+//! - A checked access out of range, or a division by zero, notes itself and goes on with zero: nothing is read or written
+//!   out of range. The kernel's end records it in the status block (the first one wins, [`trap`]); the host reports it at
+//!   the next wait.
 //!
 //! # What it does not do
 //!
@@ -24,6 +27,8 @@ mod ops;
 mod own;
 mod quads;
 mod shared;
+mod tile;
+mod trap;
 pub mod types;
 mod wide;
 mod writer;
@@ -65,8 +70,13 @@ pub struct Refusal {
     pub why: String,
 }
 
-/// Lowers all launches of a kernel.
-pub fn modules(psg: &Psg, facts: &KernelFacts, kernel: KernelId) -> Result<Vec<Module>, Refusal> {
+/// Lowers all launches of a kernel; `tiles`: with matrix instructions where the kernel asks for them.
+pub fn modules(
+    psg: &Psg,
+    facts: &KernelFacts,
+    kernel: KernelId,
+    tiles: bool,
+) -> Result<Vec<Module>, Refusal> {
     let declared = &psg.kernels[kernel];
     let Some(shape) = facts.kernels.get(kernel).and_then(|info| info.shape.as_ref()) else {
         return Err(Refusal { span: declared.span, why: "its code is in a prebuilt file".into() });
@@ -75,7 +85,12 @@ pub fn modules(psg: &Psg, facts: &KernelFacts, kernel: KernelId) -> Result<Vec<M
         return Err(Refusal { span: psg.spans[obstacle.node], why: obstacle.why.clone() });
     }
     let name = declared.name.as_str();
-    shape.phases.iter().enumerate().map(|(i, phase)| lower(psg, kernel, phase, &symbol(name, i))).collect()
+    shape
+        .phases
+        .iter()
+        .enumerate()
+        .map(|(i, phase)| lower(psg, kernel, phase, (&symbol(name, i), tiles)))
+        .collect()
 }
 
 /// A symbol that MLIR, SPIR-V and file systems accept.
@@ -84,27 +99,31 @@ fn symbol(kernel: &str, phase: usize) -> String {
     format!("{clean}_{phase}")
 }
 
-fn lower(psg: &Psg, kernel: KernelId, phase: &Phase, name: &str) -> Result<Module, Refusal> {
+fn lower(psg: &Psg, kernel: KernelId, phase: &Phase, (name, tiles): (&str, bool)) -> Result<Module, Refusal> {
     let layout = Layout::new(psg, kernel)?;
     let span = psg.kernels[kernel].span;
     let local = workgroups::size(&psg.kernels[kernel], phase.loops.len());
     let cooperates = phase.body.is_some_and(|body| workgroups::cooperates(psg, body));
     let mut writer = Writer::new(psg);
     writer.at(span);
+    let tiles = phase.body.filter(|_| tiles).map(|body| tile::Tiles::of(psg, body)).unwrap_or_default();
     let plan = phase.body.map(|body| own::Plan::of(psg, body)).unwrap_or_default();
     let mut cx = Lowering {
         psg,
         writer,
         layout,
         status: None,
+        traps: trap::Traps::default(),
         local,
         cooperates,
         shared_bytes: 0,
         plan,
+        tiles,
         fixed: FxHashMap::default(),
     };
     let wide = wide::fits(psg, phase) && !cooperates;
     cx.entry(kernel, phase, wide)?;
+    cx.close_traps();
     let Lowering { writer, layout, .. } = cx;
     let body = writer.finish();
     let mut module = assemble(&body, &layout, name, local, psg, span);
@@ -190,6 +209,8 @@ struct Lowering<'a> {
     layout: Layout,
     /// Address of the status block, once read.
     status: Option<String>,
+    /// What can fail, and how it is noted.
+    traps: trap::Traps,
     /// Work-items of a workgroup.
     local: [u32; 3],
     /// Whether there are barriers or workgroup arrays: then groups are whole, and rounds of the grid end together.
@@ -198,6 +219,8 @@ struct Lowering<'a> {
     shared_bytes: u32,
     /// Loops that are unrolled, and arrays that lie in single variables.
     plan: own::Plan,
+    /// Calls that become matrix instructions.
+    tiles: tile::Tiles,
     /// Counters of unrolled loops around the current place.
     fixed: FxHashMap<NodeId, i64>,
 }
@@ -205,6 +228,7 @@ struct Lowering<'a> {
 impl Lowering<'_> {
     fn entry(&mut self, kernel: KernelId, phase: &Phase, wide: bool) -> Result<(), Refusal> {
         self.read_push_constants(kernel)?;
+        self.open_traps();
         for &node in &phase.prologue {
             self.node(node)?;
         }
@@ -320,7 +344,20 @@ impl Lowering<'_> {
     fn region_nodes(&mut self, region: clef_psg::id::RegionId) -> Result<(), Refusal> {
         let psg = self.psg;
         let quads = quads::find(psg, region);
+        let mut before = None;
         for &node in &psg.regions[region].nodes {
+            let call = self.tiles.call(node);
+            if let Some(number) = call {
+                if before != call {
+                    self.writer.at(psg.spans[node]);
+                    self.tile(number)?;
+                }
+                before = call;
+                continue;
+            }
+            if !matches!(psg.nodes[node].op, Op::Dup | Op::Drop) {
+                before = None;
+            }
             match quads.role(node) {
                 None => self.node(node)?,
                 Some(quads::Role::Whole(quad)) => self.quad(quad)?,
@@ -342,7 +379,9 @@ fn assemble(
 ) -> Module {
     let loc = writer::location(psg, span);
     let (capabilities, extensions) = body.needs.lists();
-    let vce = format!("#spirv.vce<v1.5, [{capabilities}], [{extensions}]>");
+    // Matrices came with SPIR-V 1.6.
+    let version = if body.needs.tiles { "v1.6" } else { "v1.5" };
+    let vce = format!("#spirv.vce<{version}, [{capabilities}], [{extensions}]>");
     let mut text = String::new();
     let _ = writeln!(text, "spirv.module @{name} PhysicalStorageBuffer64 GLSL450 requires {vce} {{");
     let _ = writeln!(
@@ -361,6 +400,11 @@ fn assemble(
             text,
             "  spirv.GlobalVariable @{symbol} built_in(\"{builtin}\") : !spirv.ptr<i32, Input> {loc}"
         );
+    }
+    for (number, needed, symbol) in [(0, body.needs.aligned, "aligned"), (1, body.needs.offers, "tiles")] {
+        if needed {
+            let _ = writeln!(text, "  spirv.SpecConstant @{symbol} spec_id({number}) = false {loc}");
+        }
     }
     for (symbol, pointer) in &body.shared {
         let _ = writeln!(text, "  spirv.GlobalVariable @{symbol} : {pointer} {loc}");

@@ -125,9 +125,9 @@ fn fits_array(psg: &Psg, node: NodeId) -> bool {
         Type::Array(element) => types::scalar(psg, *element),
         _ => None,
     };
-    let four_bytes = element.is_some_and(|e| e != Scalar::Bool && e.size() == 4);
+    let fits = element.is_some_and(|e| e != Scalar::Bool && matches!(e.size(), 2 | 4));
     matches!(psg.nodes[operands[0]].op, Op::WorkgroupArray(len) if len % 4 == 0)
-        && four_bytes
+        && fits
         && zeros(psg, split(psg, operands[1]).0, 8) >= 2
 }
 
@@ -140,7 +140,7 @@ fn is_shared(psg: &Psg, node: NodeId) -> bool {
 }
 
 /// Bits at the low end of an integer that are known to be zero.
-fn zeros(psg: &Psg, node: NodeId, depth: u32) -> u32 {
+pub(super) fn zeros(psg: &Psg, node: NodeId, depth: u32) -> u32 {
     let n = &psg.nodes[node];
     match n.op {
         Op::Const(Const::Int(v)) => v.trailing_zeros().min(31),
@@ -222,31 +222,43 @@ impl Lowering<'_> {
         let base = self.index(quad.base)?;
         let first = self.writer.constant(&format!("{} : i64", quad.first));
         let index = self.writer.op(&format!("spirv.IAdd {base}, {first} : i64"));
-        let fine = self.quad_fits(quad, &place, &index);
+        let address = self.address(&place, &index);
+        let aligned = if quad.first % 4 == 0 && zeros(self.psg, quad.base, 8) >= 2 {
+            self.is_aligned(&place.base)
+        } else {
+            self.is_multiple(&address, place.element.size() * 4)
+        };
         let writes = matches!(self.psg.nodes[node].op, Op::BufferSet { .. });
         if writes {
-            self.quad_write(quad, &place, (&index, &fine))
+            self.quad_write(quad, &place, (&index, &aligned))
         } else {
-            self.quad_read(quad, &place, (&index, &fine))
+            self.quad_read(quad, &place, (&index, &address, &aligned))
         }
     }
 
-    /// Whether all four are inside, where that is not known, and the address is a multiple of the vector's size.
-    fn quad_fits(&mut self, quad: &Quad, place: &Place, index: &str) -> String {
-        let address = self.address(place, index);
-        let mut fine = self.is_multiple(&address, place.element.size() * 4);
-        let checked = quad.nodes.iter().any(|&n| {
-            matches!(self.psg.nodes[n].op, Op::BufferGet { checked: true } | Op::BufferSet { checked: true })
-        });
-        if checked {
+    /// Whether an address is a multiple of 16. Where every buffer's is, the runtime says so when it makes the pipeline, and
+    /// the device's compiler sees one of two ways only.
+    fn is_aligned(&mut self, base: &str) -> String {
+        self.writer.needs.aligned = true;
+        let all = self.writer.op("spirv.mlir.referenceof @aligned : i1");
+        let this = self.is_multiple(base, 16);
+        self.writer.op(&format!("spirv.LogicalOr {all}, {this} : i1"))
+    }
+
+    /// Whether all four are inside, where that is not known.
+    fn quad_inside(&mut self, quad: &Quad, place: &Place, index: &str) -> Option<String> {
+        let checked = quad.nodes.iter().any(|&n| self.is_checked(n));
+        checked.then(|| {
             let three = self.writer.constant("3 : i64");
             let last = self.writer.op(&format!("spirv.IAdd {index}, {three} : i64"));
-            for end in [index, &last] {
-                let inside = self.writer.op(&format!("spirv.ULessThan {end}, {} : i64", place.len));
-                fine = self.writer.op(&format!("spirv.LogicalAnd {fine}, {inside} : i1"));
-            }
-        }
-        fine
+            let begins = self.writer.op(&format!("spirv.ULessThan {index}, {} : i64", place.len));
+            let ends = self.writer.op(&format!("spirv.ULessThan {last}, {} : i64", place.len));
+            self.writer.op(&format!("spirv.LogicalAnd {begins}, {ends} : i1"))
+        })
+    }
+
+    fn is_checked(&self, node: NodeId) -> bool {
+        matches!(self.psg.nodes[node].op, Op::BufferGet { checked: true } | Op::BufferSet { checked: true })
     }
 
     /// Whether a 64-bit value is a multiple of a power of two.
@@ -257,21 +269,24 @@ impl Lowering<'_> {
         self.writer.op(&format!("spirv.IEqual {rest}, {zero} : i64"))
     }
 
-    fn quad_read(&mut self, quad: &Quad, place: &Place, (index, fine): (&str, &str)) -> Result<(), Refusal> {
+    fn quad_read(
+        &mut self,
+        quad: &Quad,
+        place: &Place,
+        (index, address, aligned): (&str, &str, &str),
+    ) -> Result<(), Refusal> {
         let element = place.element;
         let ty = element.text();
         let result = self.writer.op(&format!("spirv.Variable : !spirv.ptr<vector<4x{ty}>, Function>"));
-        self.open_selection(fine);
-        let all = self.load_four(place, index);
+        self.open_selection(aligned);
+        let all = self.read_four(quad, place, (index, address));
         self.writer.effect(&format!("spirv.Store \"Function\" {result}, {all} : vector<4x{ty}>"));
         self.middle_of_selection();
         let mut parts = Vec::new();
         for (n, &node) in quad.nodes.iter().enumerate() {
-            let checked = matches!(self.psg.nodes[node].op, Op::BufferGet { checked: true });
-            let offset = self.writer.constant(&format!("{n} : i64"));
-            let at = self.writer.op(&format!("spirv.IAdd {index}, {offset} : i64"));
+            let at = self.neighbour(index, n);
             self.writer.at(self.psg.spans[node]);
-            parts.push(self.read(node, place, &at, checked));
+            parts.push(self.read(node, place, &at, self.is_checked(node)));
         }
         let all = self.compose(&parts, element);
         self.writer.effect(&format!("spirv.Store \"Function\" {result}, {all} : vector<4x{ty}>"));
@@ -284,12 +299,46 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn quad_write(&mut self, quad: &Quad, place: &Place, (index, fine): (&str, &str)) -> Result<(), Refusal> {
+    fn neighbour(&mut self, index: &str, n: usize) -> String {
+        let offset = self.writer.constant(&format!("{n} : i64"));
+        self.writer.op(&format!("spirv.IAdd {index}, {offset} : i64"))
+    }
+
+    /// Four elements of an aligned address; zeros, and a report, where one of them is out of range. No branch around the
+    /// load.
+    fn read_four(&mut self, quad: &Quad, place: &Place, (index, address): (&str, &str)) -> String {
+        let Some(fine) = self.quad_inside(quad, place, index) else {
+            return self.load_four(place, index);
+        };
+        let failed = self.writer.op(&format!("spirv.LogicalNot {fine} : i1"));
+        self.when(&failed, |cx| {
+            for (n, &node) in quad.nodes.iter().enumerate() {
+                let at = cx.neighbour(index, n);
+                cx.writer.at(cx.psg.spans[node]);
+                cx.inside(node, &at, &place.len);
+            }
+        });
+        let zeros = self.zeros_address().unwrap_or_else(|| place.base.clone());
+        let address = self.writer.op(&format!("spirv.Select {fine}, {address}, {zeros} : i1, i64"));
+        self.load_four_from(place, &address)
+    }
+
+    /// Where an index may be out of range, that is reported by single writes.
+    fn quad_write(
+        &mut self,
+        quad: &Quad,
+        place: &Place,
+        (index, aligned): (&str, &str),
+    ) -> Result<(), Refusal> {
+        let mut fine = aligned.to_owned();
+        if let Some(inside) = self.quad_inside(quad, place, index) {
+            fine = self.writer.op(&format!("spirv.LogicalAnd {fine}, {inside} : i1"));
+        }
         let mut parts = Vec::new();
         for &node in &quad.nodes {
             parts.push(self.scalar(self.psg.nodes[node].operands[2])?.0);
         }
-        self.open_selection(fine);
+        self.open_selection(&fine);
         let all = self.compose(&parts, place.element);
         self.store_four(place, index, &all);
         self.middle_of_selection();
@@ -330,8 +379,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn four_pointer(&mut self, place: &Place, index: &str) -> String {
-        let address = self.address(place, index);
+    fn four_pointer(&mut self, place: &Place, address: &str) -> String {
         self.writer.op(&format!(
             "spirv.ConvertUToPtr {address} : i64 to !spirv.ptr<vector<4x{}>, PhysicalStorageBuffer>",
             place.element.text()
@@ -340,7 +388,12 @@ impl Lowering<'_> {
 
     /// Four elements from an aligned address on.
     pub(super) fn load_four(&mut self, place: &Place, index: &str) -> String {
-        let pointer = self.four_pointer(place, index);
+        let address = self.address(place, index);
+        self.load_four_from(place, &address)
+    }
+
+    fn load_four_from(&mut self, place: &Place, address: &str) -> String {
+        let pointer = self.four_pointer(place, address);
         self.writer.op(&format!(
             "spirv.Load \"PhysicalStorageBuffer\" {pointer} [\"Aligned\", {}] : vector<4x{}>",
             place.element.size() * 4,
@@ -349,7 +402,8 @@ impl Lowering<'_> {
     }
 
     pub(super) fn store_four(&mut self, place: &Place, index: &str, all: &str) {
-        let pointer = self.four_pointer(place, index);
+        let address = self.address(place, index);
+        let pointer = self.four_pointer(place, &address);
         self.writer.effect(&format!(
             "spirv.Store \"PhysicalStorageBuffer\" {pointer}, {all} [\"Aligned\", {}] : vector<4x{}>",
             place.element.size() * 4,

@@ -24,6 +24,10 @@ impl Lowering<'_> {
         match self.psg.nodes[node].op {
             Op::Barrier => self.barrier(),
             Op::WorkgroupArray(len) => return self.shared_array(node, len),
+            Op::ItemArray(len) if self.tiles.sums.contains(&node) => {
+                self.tile_sums(node, len);
+                return Ok(());
+            }
             Op::ItemArray(len) => return self.own_array(node, len),
             Op::ArrayGet { checked } | Op::ArraySet { checked } => return self.array_access(node, checked),
             Op::Length => return self.array_length(node),
@@ -139,7 +143,7 @@ impl Lowering<'_> {
     }
 
     /// The pointer to an element of a workgroup array.
-    fn shared_element(&mut self, array: &Shared, index: &str, scalar: Scalar) -> String {
+    pub(super) fn shared_element(&mut self, array: &Shared, index: &str, scalar: Scalar) -> String {
         let (pointer, ty, it) = (array.pointer(), array.element.text(), scalar.text());
         let base = self.writer.op(&format!("spirv.mlir.addressof @{} : {pointer}", array.symbol));
         if !array.fours {

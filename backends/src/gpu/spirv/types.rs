@@ -82,6 +82,12 @@ pub struct Needs {
     /// Subgroup operations.
     pub group_arithmetic: bool,
     pub group_shuffle: bool,
+    /// The constant that says that every buffer's address is a multiple of 16.
+    pub aligned: bool,
+    /// The constant that says that the device multiplies tiles.
+    pub offers: bool,
+    /// The instructions that do so.
+    pub tiles: bool,
 }
 
 impl Needs {
@@ -120,6 +126,7 @@ impl Needs {
             (self.group_arithmetic || self.group_shuffle, "GroupNonUniform"),
             (self.group_arithmetic, "GroupNonUniformArithmetic"),
             (self.group_shuffle, "GroupNonUniformShuffle"),
+            (self.tiles, "CooperativeMatrixKHR"),
         ];
         capabilities.extend(optional.iter().filter(|(used, _)| *used).map(|(_, name)| *name));
         if self.storage8 {
@@ -127,6 +134,9 @@ impl Needs {
         }
         if self.storage16 {
             extensions.push("SPV_KHR_16bit_storage");
+        }
+        if self.tiles {
+            extensions.push("SPV_KHR_cooperative_matrix");
         }
         (capabilities.join(", "), extensions.join(", "))
     }

@@ -31,6 +31,8 @@ pub enum Value {
         len: u32,
         element: Scalar,
     },
+    /// A team's sums of tiles: a variable for each matrix.
+    Tiles(Vec<String>),
     /// A mutable local: its pointer.
     Variable(String, Scalar),
 }
