@@ -207,5 +207,15 @@ fn bad_input() -> Result<(), String> {
             return Err(format!("`{words}`: exit code {}\n{}{}", done.code, done.stdout, done.stderr));
         }
     }
+    // The models are good, the context is not.
+    for (tokens, words) in [("70", "a context of 70 tokens is too small"), ("none", "is no number of tokens")]
+    {
+        let mut command = Command::new(&assistant.program);
+        command.arg(&sound).arg(&speech).arg(&language).arg(tokens).env("CLEF_DEBUG_LEAKS", "1");
+        let done = run(&mut command, "")?;
+        if done.code != 2 || !done.stderr.contains(words) || done.stderr.contains("leak") {
+            return Err(format!("`{words}`: exit code {}\n{}{}", done.code, done.stdout, done.stderr));
+        }
+    }
     Ok(())
 }
