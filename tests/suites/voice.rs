@@ -203,7 +203,7 @@ fn bad_input() -> Result<(), String> {
     ];
     for (sound, speech, language, words) in cases {
         let done = assistant.ask(sound, speech, language)?;
-        if done.code != 2 || !done.stderr.contains(words) {
+        if done.code != 2 || !done.stderr.contains(words) || done.stderr.contains("leak: ") {
             return Err(format!("`{words}`: exit code {}\n{}{}", done.code, done.stdout, done.stderr));
         }
     }
@@ -213,7 +213,7 @@ fn bad_input() -> Result<(), String> {
         let mut command = Command::new(&assistant.program);
         command.arg(&sound).arg(&speech).arg(&language).arg(tokens).env("CLEF_DEBUG_LEAKS", "1");
         let done = run(&mut command, "")?;
-        if done.code != 2 || !done.stderr.contains(words) || done.stderr.contains("leak") {
+        if done.code != 2 || !done.stderr.contains(words) || done.stderr.contains("leak: ") {
             return Err(format!("`{words}`: exit code {}\n{}{}", done.code, done.stdout, done.stderr));
         }
     }
