@@ -35,7 +35,7 @@ impl Choice {
     pub fn new() -> Self {
         let mut by_name: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
         for (i, file) in FILES.iter().enumerate() {
-            for part in file.module.split('.').filter(|p| *p != "Members") {
+            for part in keys(file.module) {
                 by_name.entry(part).or_default().push(i);
             }
             for member in file.members {
@@ -51,6 +51,20 @@ impl Choice {
             choice.visit(core);
         }
         choice
+    }
+
+    /// A program that brings a module of a nested folder (its own `Fidelity.LLM.Native`) has none of the library's there:
+    /// the two would clash. To be called for all of the program's files before `add`.
+    pub fn leave_out(&mut self, program_text: &str) {
+        let header = program_text.lines().find_map(|l| l.strip_prefix("module "));
+        let path = header.and_then(|h| h.split_whitespace().next()).unwrap_or_default();
+        if path.matches('.').count() > 1
+            && let Some((folder, _)) = path.rsplit_once('.')
+        {
+            for (i, file) in FILES.iter().enumerate() {
+                self.seen[i] |= file.module.rsplit_once('.').is_some_and(|(f, _)| f == folder);
+            }
+        }
     }
 
     /// Takes in what the program's file with these tokens needs.
@@ -76,8 +90,27 @@ impl Choice {
                 module.rsplit('.').next().unwrap_or_default()
             };
             let text = FILES[file].text;
-            self.visit_names(text, &lex::lex(FileId(u32::MAX), text).0, own);
+            let tokens = lex::lex(FileId(u32::MAX), text).0;
+            // Its neighbours it names where it opens them, not in its header: each comes after those it opens.
+            if module.matches('.').count() > 1 {
+                return self.visit_folder(file, text, &tokens);
+            }
+            self.visit_names(text, &tokens, own);
         }
+        self.order.push(file);
+    }
+
+    /// A file of a nested folder (`Fidelity.LLM.Talk`): of its own folder it needs what it opens by its whole path, of
+    /// the rest of the library what it names.
+    fn visit_folder(&mut self, file: usize, text: &str, tokens: &[Token]) {
+        let module = FILES[file].module;
+        let folder = &module[..=module.rfind('.').unwrap_or_default()];
+        for (i, other) in FILES.iter().enumerate() {
+            if other.module.starts_with(folder) && text.contains(&format!("\nopen {}\n", other.module)) {
+                self.visit(i);
+            }
+        }
+        self.visit_names(text, tokens, keys(module).next().unwrap_or_default());
         self.order.push(file);
     }
 
@@ -104,6 +137,13 @@ impl Choice {
             files.into_iter().for_each(|file| self.visit(file));
         }
     }
+}
+
+/// The names that stand for a module: the parts of its path, and of a path of three parts the second one only. Without
+/// `LLM` nothing of `Fidelity.LLM.Native` can be named, while `Native` alone is a usual word.
+fn keys(module: &'static str) -> impl Iterator<Item = &'static str> {
+    let nested = module.matches('.').count() > 1;
+    module.split('.').enumerate().filter(move |&(i, p)| p != "Members" && (!nested || i == 1)).map(|(_, p)| p)
 }
 
 /// A library file as a source, with its shown name.

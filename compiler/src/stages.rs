@@ -52,6 +52,7 @@ pub fn check(project: &Project) -> Checked {
     let mut user_asts = Vec::new();
     let mut choice = library::Choice::new();
     timings.measure("parse", || {
+        session.files.iter().for_each(|f| choice.leave_out(&f.text));
         for id in 0..session.user_files {
             let file = clef_frontend::span::FileId(id as u32);
             let text = &session.files[id].text;

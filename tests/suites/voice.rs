@@ -107,17 +107,16 @@ fn missing_library() -> Result<(), String> {
 /// The generated modules of the example are what the headers give.
 fn bindings() -> Result<(), String> {
     let folder = Scratch::new();
-    for (header, settings, module) in
-        [("llama.h", "llama.toml", "LLM.clef"), ("whisper.h", "whisper.toml", "Speech.clef")]
-    {
+    for (header, half) in [("llama.h", "LLM"), ("whisper.h", "Speech")] {
+        let native = root().join("stdlib/Fidelity").join(half).join("Native.clef");
         let include = cache().join("include");
-        let (made, assertions) = (folder.0.join(module), folder.0.join("assertions.c"));
+        let (made, assertions) = (folder.0.join(half), folder.0.join("assertions.c"));
         let mut command = Command::new(clefc());
         command.arg("bindgen").arg(include.join(header)).arg("-I").arg(&include).arg("-o").arg(&made);
-        command.arg("--config").arg(root().join(EXAMPLE).join(settings)).arg("--assertions").arg(&assertions);
+        command.arg("--config").arg(native.with_extension("toml")).arg("--assertions").arg(&assertions);
         ok(&mut command)?;
         let read = |path: &Path| fs::read_to_string(path).map_err(|e| e.to_string());
-        same(module, &read(&root().join(EXAMPLE).join(module))?, &read(&made)?)?;
+        same(half, &read(&native)?, &read(&made)?)?;
         let mut command = Command::new("cc");
         command.args(["-w", "-c", "-o", "/dev/null", "-I"]).arg(&include).arg(&assertions);
         ok(&mut command)?;
@@ -204,7 +203,17 @@ fn bad_input() -> Result<(), String> {
     ];
     for (sound, speech, language, words) in cases {
         let done = assistant.ask(sound, speech, language)?;
-        if done.code != 2 || !done.stderr.contains(words) {
+        if done.code != 2 || !done.stderr.contains(words) || done.stderr.contains("leak: ") {
+            return Err(format!("`{words}`: exit code {}\n{}{}", done.code, done.stdout, done.stderr));
+        }
+    }
+    // The models are good, the context is not.
+    for (tokens, words) in [("70", "a context of 70 tokens is too small"), ("none", "is no number of tokens")]
+    {
+        let mut command = Command::new(&assistant.program);
+        command.arg(&sound).arg(&speech).arg(&language).arg(tokens).env("CLEF_DEBUG_LEAKS", "1");
+        let done = run(&mut command, "")?;
+        if done.code != 2 || !done.stderr.contains(words) || done.stderr.contains("leak: ") {
             return Err(format!("`{words}`: exit code {}\n{}{}", done.code, done.stdout, done.stderr));
         }
     }
