@@ -151,9 +151,7 @@ impl Builder<'_> {
         let mut extra = Leaves::new();
         for (i, arg) in args.into_iter().enumerate() {
             match arg {
-                Val::Known(known, own)
-                    if may_copy && !matches!(self.shape(known).kind, ShapeKind::Dynamic(_)) =>
-                {
+                Val::Known(known, own) if self.travels_as_code(known, may_copy) => {
                     let mut room = Leaves::new();
                     // Known functions nested too deeply come back as a closure.
                     match self.capture(Val::Known(known, own), &mut room) {
@@ -177,6 +175,15 @@ impl Builder<'_> {
             *self.versions.entry(id).or_insert(0) += 1;
         }
         self.result_of(Op::Call { func, tail }, &operands, shape.ret, span)
+    }
+
+    /// Is a known function passed by a version of the callee? One that gives a function always is: as a closure of
+    /// maximal arity its effects would wait for all arguments, and the number of versions must not change what a
+    /// program does.
+    fn travels_as_code(&self, known: ShapeId, may_copy: bool) -> bool {
+        let shape = self.shape(known);
+        let gives_function = matches!(self.psg.types.get(shape.ret), Type::Closure { .. });
+        (may_copy || gives_function) && !matches!(shape.kind, ShapeKind::Dynamic(_))
     }
 
     fn external(&mut self, ctx: CtxId, def: DefId) -> ExternId {

@@ -100,6 +100,7 @@ const COMPILED: &[&str] = &[
     "kernel.",
     "nativeptr.",
     "subgroup.",
+    "tile.",
     "workgroup.",
     "number.",
     "console.write",
