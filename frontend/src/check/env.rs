@@ -4,6 +4,7 @@
 //! then down that stack. A dotted name tries each visible module that has its first part, so that a user's own
 //! `module List` adds to the library's.
 
+use super::alternatives::instead_of;
 use super::builtin::Builtin;
 use super::{Checker, ModuleId, Value};
 use crate::ast::{Ident, Path};
@@ -241,7 +242,9 @@ impl Checker<'_> {
         let mut d = Diagnostic::error(codes::UNKNOWN_NAME, ident.span, format!("`{name}` is not defined"))
             .here("not found in this scope");
         let names = self.value_names();
-        if let Some(near) = nearest(name, names.into_iter()) {
+        if let Some(instead) = instead_of(&name) {
+            d = d.help(instead);
+        } else if let Some(near) = nearest(name, names.into_iter()) {
             d = d.help(format!("did you mean `{near}`?"));
         } else if let Some(module) = self.module_with_value(name) {
             d = d.help(format!("`{module}` has a `{name}`: write `{module}.{name}`, or `open {module}`"));
@@ -269,7 +272,10 @@ impl Checker<'_> {
             let m = self.module(m);
             m.values.keys().chain(m.types.keys()).chain(m.subs.keys()).copied()
         });
-        if let Some(near) = nearest(last.name, names) {
+        let instead = || front.iter().find_map(|part| instead_of(&part.name));
+        if let Some(instead) = instead_of(&last.name).or_else(instead) {
+            d = d.help(instead);
+        } else if let Some(near) = nearest(last.name, names) {
             d = d.help(format!("did you mean `{path}.{near}`?"));
         }
         self.diags.push(d);
@@ -282,7 +288,9 @@ impl Checker<'_> {
             Diagnostic::error(codes::UNKNOWN_TYPE, path.span(), format!("no type is named `{written}`"));
         let visible = self.scopes.iter().flat_map(|&s| self.module(s).types.keys().copied());
         let names = visible.chain(super::tyexpr::BUILTIN_TYPES.iter().map(|n| Ustr::from(n)));
-        if let Some(near) = nearest(last.name, names) {
+        if let Some(instead) = instead_of(&last.name) {
+            d = d.help(instead);
+        } else if let Some(near) = nearest(last.name, names) {
             d = d.help(format!("did you mean `{near}`?"));
         } else if let Some(m) = self
             .modules
@@ -303,7 +311,9 @@ impl Checker<'_> {
         let mut d =
             Diagnostic::error(codes::UNKNOWN_MODULE, path.span(), format!("no module is named `{written}`"));
         let names = self.modules.iter().map(|m| m.path).filter(|p| !p.is_empty());
-        if let Some(near) = nearest(Ustr::from(&written), names) {
+        if let Some(instead) = path.parts.iter().rev().find_map(|part| instead_of(&part.name)) {
+            d = d.help(instead);
+        } else if let Some(near) = nearest(Ustr::from(&written), names) {
             d = d.help(format!("did you mean `{near}`?"));
         } else {
             d = d.help("a module of the project must come before this file in the project's `sources`");

@@ -9,12 +9,13 @@
 //! [`typedefs`] and
 //! [`members`] (declarations), [`expr`], [`locals`], [`apply`], [`access`], [`ops`], [`builtin`], [`loops`], [`computation`],
 //! [`format`], [`dispatch`] (expressions), [`pattern`], [`exhaust`] (patterns), [`specialise`] (generic local functions),
-//! [`report`] (errors).
+//! [`report`] and [`alternatives`] (errors).
 //!
 //! Promises: no panic on any tree the parser can give; an error type fits everything, so that one mistake is told
 //! once; equal input gives equal output.
 
 mod access;
+mod alternatives;
 mod apply;
 mod builtin;
 mod computation;

@@ -309,3 +309,18 @@ fn the_surface_checks() {
     let (_, diags) = check_text(text);
     assert!(diags.is_empty(), "{}", shown(text, &diags));
 }
+
+#[test]
+fn names_of_dotnet_get_what_takes_their_place() {
+    for (text, help, errors) in [
+        ("open System.Collections.Generic\nlet s = HashSet<int>()", "functions need no `open`", 2),
+        ("let f (x: obj) = 1", "make the function generic", 1),
+        ("let f (d: Dictionary<int, string>) = 1", "use `Map`", 1),
+        ("let d = System.DateTime.Now", "Clock.nanoseconds", 1),
+    ] {
+        let (_, diags) = check_text(text);
+        let all: Vec<String> = diags.iter().filter_map(|d| d.help.clone()).collect();
+        assert!(all.iter().any(|h| h.contains(help)), "{text}: {all:?}");
+        assert_eq!(diags.iter().filter(|d| d.is_error()).count(), errors, "{text}: {diags:?}");
+    }
+}

@@ -92,7 +92,13 @@ impl Parser<'_, '_, '_> {
         let kind = self.bracketed(|p| {
             p.semi = false;
             if !is_record {
-                p.expected("`field = value` or `record with`");
+                // `{ a .. b }` was a sequence once.
+                let ahead = (0..32).map(|n| p.kind_at(n)).take_while(|k| !k.is_closer() && *k != Kind::End);
+                if ahead.into_iter().any(|k| k == Kind::DotDot) {
+                    p.expected("`seq {` for a sequence, or `[`, `[|` for a list or an array,");
+                } else {
+                    p.expected("`field = value` or `record with`");
+                }
                 return ExprKind::Error;
             }
             let names = p.kind_at(0) == Kind::RBrace || {
