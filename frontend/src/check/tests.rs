@@ -314,7 +314,7 @@ fn the_surface_checks() {
 fn names_of_dotnet_get_what_takes_their_place() {
     for (text, help, errors) in [
         ("open System.Collections.Generic\nlet s = HashSet<int>()", "functions need no `open`", 2),
-        ("let f (x: obj) = 1", "make the function generic", 1),
+        ("let b = box 3", "make the function generic", 1),
         ("let f (d: Dictionary<int, string>) = 1", "use `Map`", 1),
         ("let d = System.DateTime.Now", "Clock.nanoseconds", 1),
     ] {
