@@ -32,6 +32,11 @@ pub fn hsa_mock() -> PathBuf {
     here.with_file_name("libhsa_runtime64.so")
 }
 
+/// The Vulkan layer of faults (`tests/vulkan_faults`), built by cargo in the same way.
+pub fn vulkan_faults() -> PathBuf {
+    hsa_mock().with_file_name("libclef_vulkan_faults.so")
+}
+
 /// Whether golden files are to be rewritten.
 pub fn blessing() -> bool {
     std::env::var_os("CLEFC_BLESS").is_some_and(|v| v == "1")

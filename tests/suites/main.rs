@@ -3,6 +3,7 @@
 mod abi;
 mod bad_input;
 mod bindgen;
+mod device;
 mod diagnostics;
 mod docs;
 mod example;
@@ -47,6 +48,7 @@ fn main() {
     trials.extend(docs::trials());
     trials.extend(litmus::trials());
     trials.extend(managed::trials());
+    trials.extend(device::trials());
     trials.extend(example::trials());
     trials.extend(trace::trials());
     trials.extend(hsa::trials());

@@ -11,7 +11,7 @@
 use super::table::{self, HsaApi, QueueHead, Role, Signal};
 use super::{Backing, backing, executor, host_code, params, resolve, route, stopped};
 use crate::abi::{Arg, Dispatch, FLAG_BARRIER_BEFORE, FLAG_BARRIER_BEHIND, FLAG_CLEAN_HSA, Loc, Phase};
-use crate::stop::stop_at;
+use crate::stop::{Place, stop_at};
 use crate::vulkan::{Effect, Launch, PhaseLaunch, Vulkan};
 use crate::{buffers, hsa, trace};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -323,6 +323,9 @@ pub unsafe fn submit(dispatch: &'static Dispatch, args: *const u64) {
             trace::submit(begun, number, dispatch);
         },
         Err(why) => {
+            if vulkan_is_lost() {
+                device_failed(&dispatch.loc, &why);
+            }
             // SAFETY: descriptors are static.
             let name = stopped::kernel_name(unsafe { &*dispatch.kernel });
             stop_at(&dispatch.loc, format_args!("kernel `{name}` could not be dispatched: {why}"))
@@ -351,7 +354,7 @@ unsafe fn submit_packets(
     dispatch: &'static Dispatch,
     args: *const u64,
 ) -> Result<u64, String> {
-    flush();
+    flush(&dispatch.loc);
     // SAFETY: descriptors are static.
     let kernel = unsafe { &*dispatch.kernel };
     if kernel.host.is_none() {
@@ -614,15 +617,45 @@ unsafe fn submit_vulkan(
     Ok(sequence)
 }
 
+fn vulkan_is_lost() -> bool {
+    matches!(backing(), Backing::Vulkan(vulkan) if vulkan.is_lost())
+}
+
+/// Ends the program because the Vulkan device failed: which dispatch it was at, as far as that is known, and where the
+/// host learnt of it. The caller holds none of the runtime's locks.
+#[cold]
+pub fn device_failed(loc: *const Loc, why: &str) -> ! {
+    let Backing::Vulkan(vulkan) = backing() else { stop_at(loc, format_args!("{why}")) };
+    // SAFETY: tags are what `submit_vulkan` gave: static descriptors.
+    let of_tag = |tag: usize| unsafe { &*(tag as *const Dispatch) };
+    let seen = match loc.is_null() {
+        true => String::new(),
+        false => format!("; noticed at {}", Place(loc)),
+    };
+    if let Some(dispatch) = vulkan.suspect().map(of_tag) {
+        stopped::record_failure(Some(dispatch), role(number(dispatch)), &format!("{why}{seen}"));
+    } else if let Some(dispatch) = vulkan.newest_tag().map(of_tag) {
+        // SAFETY: descriptors are static.
+        let name = stopped::kernel_name(unsafe { &*dispatch.kernel });
+        let place = Place(&dispatch.loc);
+        stopped::record(format!(
+            "{place}: {why}{seen}\n  after kernel `{name}`, dispatched at {place}, had ended"
+        ));
+    }
+    stopped::check();
+    stop_at(loc, format_args!("{why}"))
+}
+
 /// Submits what the Vulkan queues have recorded, before the host or another agent goes to work.
-pub fn flush() {
+/// `loc`: where that is in the program, or null.
+pub fn flush(loc: *const Loc) {
     if !UNSUBMITTED.load(Ordering::Relaxed) || !UNSUBMITTED.swap(false, Ordering::Relaxed) {
         return;
     }
     if let Backing::Vulkan(vulkan) = backing() {
         for queue in 0..QUEUES {
             if let Err(why) = vulkan.flush(queue) {
-                crate::stop::fatal(format_args!("{why}"));
+                device_failed(loc, &why);
             }
         }
     }
@@ -640,12 +673,12 @@ pub fn is_done(number: usize, sequence: u64) -> bool {
 pub fn wait(number: usize, sequence: u64, loc: *const Loc) {
     let begun = trace::begin();
     if let Some((vulkan, queue)) = vulkan(number) {
-        flush();
+        flush(loc);
         match vulkan.wait(queue, sequence) {
             Ok(None) => {}
             // SAFETY: the tag is what `submit_vulkan` gave.
             Ok(Some(stopped)) => unsafe { stopped::record_status(&stopped.status, stopped.tag) },
-            Err(why) => stop_at(loc, format_args!("waiting for the GPU failed: {why}")),
+            Err(why) => device_failed(loc, &why),
         }
     } else if let Some(lane) = LANES_OF_ALL[number].get() {
         lane.wait(sequence);
@@ -661,7 +694,7 @@ fn newest(lane: &Lane) -> u64 {
 
 /// Waits for everything.
 pub fn finish() {
-    flush();
+    flush(std::ptr::null());
     for (number, lane) in LANES_OF_ALL.iter().enumerate().filter_map(|(n, l)| Some((n, l.get()?))) {
         let newest = newest(lane);
         if newest > 0 {
@@ -675,7 +708,7 @@ pub fn finish() {
             Ok(None) => {}
             // SAFETY: the tag is what `submit_vulkan` gave.
             Ok(Some(stopped)) => unsafe { stopped::record_status(&stopped.status, stopped.tag) },
-            Err(why) => crate::stop::fatal(format_args!("waiting for the GPU failed: {why}")),
+            Err(why) => device_failed(std::ptr::null(), &why),
         }
     }
     stopped::check();

@@ -221,7 +221,7 @@ unsafe fn run_here(dispatch: &Dispatch, args: *const u64) {
     unsafe {
         let kernel = &*dispatch.kernel;
         let Some(run) = kernel.host else { no_host_form(dispatch) };
-        lane::flush();
+        lane::flush(&dispatch.loc);
         let mut resolved = take_scratch();
         resolve(&mut buffers::table(), dispatch, params(kernel), args, false, &mut resolved);
         let begun = trace::begin();

@@ -11,6 +11,8 @@ pub struct Device {
     pub physical: vk::PhysicalDevice,
     pub memory: vk::PhysicalDeviceMemoryProperties,
     pub limits: Limits,
+    /// What kernels may use.
+    pub can: Can,
     pub family: u32,
     /// One or more queues of the family; the program's queues share them round robin.
     pub queues: Vec<vk::Queue>,
@@ -37,6 +39,44 @@ pub struct Device {
 pub struct Limits {
     /// Work-groups of one launch in each dimension.
     pub groups: [u32; 3],
+    /// Work-items of a workgroup in each dimension, and in all.
+    pub size: [u32; 3],
+    pub invocations: u32,
+    /// Bytes that the work-items of a workgroup share.
+    pub shared: u32,
+}
+
+/// Optional features, each enabled where the device has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Can {
+    pub int8: bool,
+    pub int16: bool,
+    pub float16: bool,
+    pub float64: bool,
+    pub storage8: bool,
+    pub storage16: bool,
+    /// Subgroup operations in compute shaders: any, arithmetic, shuffles.
+    pub groups: bool,
+    pub groups_add: bool,
+    pub groups_shuffle: bool,
+}
+
+impl Can {
+    fn of(features: &Features, groups: &vk::PhysicalDeviceSubgroupProperties<'_>) -> Self {
+        let in_compute = groups.supported_stages.contains(vk::ShaderStageFlags::COMPUTE);
+        let operates = |what| in_compute && groups.supported_operations.contains(what);
+        Self {
+            int8: features.v12.shader_int8 == vk::TRUE,
+            int16: features.core.shader_int16 == vk::TRUE,
+            float16: features.v12.shader_float16 == vk::TRUE,
+            float64: features.core.shader_float64 == vk::TRUE,
+            storage8: features.v12.storage_buffer8_bit_access == vk::TRUE,
+            storage16: features.v11.storage_buffer16_bit_access == vk::TRUE,
+            groups: operates(vk::SubgroupFeatureFlags::BASIC),
+            groups_add: operates(vk::SubgroupFeatureFlags::ARITHMETIC),
+            groups_shuffle: operates(vk::SubgroupFeatureFlags::SHUFFLE),
+        }
+    }
 }
 
 /// The features that kernels may use, as far as the device has them.
@@ -107,13 +147,20 @@ impl Device {
         let import = importing.then(|| ash::ext::external_memory_host::Device::new(&instance, &handle));
         let cache_key =
             format!("{:x}-{:x}-{:x}", properties.vendor_id, properties.device_id, properties.driver_version);
-        let limits = Limits { groups: properties.limits.max_compute_work_group_count };
+        let limits = Limits {
+            groups: properties.limits.max_compute_work_group_count,
+            size: properties.limits.max_compute_work_group_size,
+            invocations: properties.limits.max_compute_work_group_invocations,
+            shared: properties.limits.max_compute_shared_memory_size,
+        };
+        let can = Can::of(&features, &subgroups(&instance, physical));
         Ok(Self {
             name,
             handle,
             physical,
             memory,
             limits,
+            can,
             family: family as u32,
             queues,
             submitting: std::sync::Mutex::new(()),
@@ -257,6 +304,17 @@ fn choose(instance: &Instance, devices: &[vk::PhysicalDevice]) -> Result<vk::Phy
     devices.iter().copied().min_by_key(rank).ok_or_else(|| {
         "there is no Vulkan device (Debian's software one: apt-get install mesa-vulkan-drivers)".into()
     })
+}
+
+fn subgroups(
+    instance: &Instance,
+    physical: vk::PhysicalDevice,
+) -> vk::PhysicalDeviceSubgroupProperties<'static> {
+    let mut groups = vk::PhysicalDeviceSubgroupProperties::default();
+    let mut all = vk::PhysicalDeviceProperties2::default().push_next(&mut groups);
+    // SAFETY: the chain is made of live structures.
+    unsafe { instance.get_physical_device_properties2(physical, &mut all) };
+    vk::PhysicalDeviceSubgroupProperties { p_next: std::ptr::null_mut(), ..groups }
 }
 
 fn features(instance: &Instance, physical: vk::PhysicalDevice) -> Features {

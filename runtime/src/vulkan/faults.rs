@@ -4,7 +4,7 @@
 //! The fault is synchronous, in the program's own code (or a function of C that it called with a buffer's address), so
 //! the thread holds none of the runtime's locks. Any other fault goes to the handler that was there before.
 
-use crate::stop;
+use crate::agents::lane;
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -43,7 +43,10 @@ unsafe extern "C" fn on_fault(_: i32, info: *mut libc::siginfo_t, context: *mut 
     match ours.then(|| crate::buffers::on_fault(address, unsafe { is_write(context) })) {
         // SAFETY: as above.
         Some(Ok(true)) => unsafe { *libc::__errno_location() = errno },
-        Some(Err(why)) => stop::fatal(format_args!("a buffer could not be brought to the host: {why}")),
+        Some(Err(why)) => lane::device_failed(
+            std::ptr::null(),
+            &format!("a buffer could not be brought to the host: {why}"),
+        ),
         // Happens again, now with the handler that was there before.
         Some(Ok(false)) | None => unsafe {
             libc::sigaction(libc::SIGSEGV, (*BEFORE.0.get()).as_ptr(), std::ptr::null_mut());

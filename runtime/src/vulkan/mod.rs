@@ -16,6 +16,7 @@ mod faults;
 mod managed;
 mod memory;
 mod mirror;
+mod module;
 mod pipeline;
 mod queue;
 mod transfer;
@@ -30,6 +31,7 @@ use ash::vk;
 use pipeline::Pipelines;
 use queue::Queue;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Queues that a program can name on the device (`GPU.dispatchOn`).
 pub const QUEUES: usize = 8;
@@ -41,6 +43,8 @@ pub struct Vulkan {
     /// Made with the first copy to the host.
     transfer: Mutex<Option<transfer::Transfer>>,
     policy: managed::Policy,
+    /// [`Launch::tag`] of the newest dispatch; 0: none yet.
+    newest_tag: AtomicUsize,
     device: Device,
 }
 
@@ -52,7 +56,14 @@ impl Vulkan {
         let pipelines = Pipelines::new(&device)?;
         let queues =
             (0..QUEUES).map(|n| Ok(Mutex::new(Queue::new(&device, n)?))).collect::<Result<_, String>>()?;
-        Ok(Self { queues, pipelines, transfer: Mutex::new(None), policy, device })
+        Ok(Self {
+            queues,
+            pipelines,
+            transfer: Mutex::new(None),
+            policy,
+            newest_tag: AtomicUsize::new(0),
+            device,
+        })
     }
 
     /// Whether the device has matrix instructions for the module `Tile`.
@@ -123,7 +134,9 @@ impl Vulkan {
                 self.lock(queue)?.follow(&self.device, self.lock(other)?.semaphore(), sequence)?;
             }
         }
-        self.lock(queue)?.record(&self.device, &self.pipelines, launch)
+        let sequence = self.lock(queue)?.record(&self.device, &self.pipelines, launch)?;
+        self.newest_tag.store(launch.tag, Ordering::Relaxed);
+        Ok(sequence)
     }
 
     /// Waits until the dispatch has ended; then a kernel that stopped, if any.
@@ -156,6 +169,21 @@ impl Vulkan {
         Ok(stopped)
     }
 
+    /// Whether a call said that the device is lost: nothing will end any more.
+    pub fn is_lost(&self) -> bool {
+        LOST.load(Ordering::Relaxed)
+    }
+
+    /// The tag of the newest dispatch, if there was one.
+    pub fn newest_tag(&self) -> Option<usize> {
+        Some(self.newest_tag.load(Ordering::Relaxed)).filter(|&tag| tag != 0)
+    }
+
+    /// The tag of the oldest launch that is not known to have ended: what the device was at when it failed.
+    pub fn suspect(&self) -> Option<usize> {
+        (0..QUEUES).find_map(|queue| self.lock(queue).ok()?.oldest_tag())
+    }
+
     fn lock(&self, queue: usize) -> Result<std::sync::MutexGuard<'_, Queue>, String> {
         let queue =
             self.queues.get(queue).ok_or_else(|| format!("the device has queues 0 to {}", QUEUES - 1))?;
@@ -164,10 +192,16 @@ impl Vulkan {
     }
 }
 
+/// Set by the first call that says so; a device never comes back.
+static LOST: AtomicBool = AtomicBool::new(false);
+
 /// What a Vulkan error means, in words.
 fn reason(error: vk::Result) -> String {
     match error {
-        vk::Result::ERROR_DEVICE_LOST => "the GPU was lost (it was reset, or a kernel ran too long)".into(),
+        vk::Result::ERROR_DEVICE_LOST => {
+            LOST.store(true, Ordering::Relaxed);
+            "the GPU was lost (it was reset, or a kernel ran too long)".into()
+        }
         vk::Result::ERROR_OUT_OF_DEVICE_MEMORY => "the GPU is out of memory".into(),
         vk::Result::ERROR_OUT_OF_HOST_MEMORY => "the host is out of memory".into(),
         vk::Result::ERROR_INITIALIZATION_FAILED => "the Vulkan driver could not start".into(),

@@ -1,5 +1,6 @@
 //! Pipelines: made on first use of a launch, kept for the process, and cached on disk by the driver's own format.
 
+use super::module::Needs;
 use super::{Device, reason};
 use crate::abi;
 use ash::vk;
@@ -62,12 +63,8 @@ impl Pipelines {
                 CStr::from_ptr(phase.entry),
             )
         };
-        if !device.tiles && has_matrices(code) {
-            return Err(
-                "the kernel multiplies tiles where `Tile.offered ()` is false: the Vulkan device has no \
-                        matrix instructions for 16 x 16 pieces by 32 work-items"
-                    .to_owned(),
-            );
+        if let Some(why) = Needs::of(code).refused(device) {
+            return Err(why);
         }
         let info = vk::ShaderModuleCreateInfo::default().code(code);
         // Modules without these constants do not look.
@@ -111,14 +108,6 @@ impl Pipelines {
             let _ = std::fs::remove_file(&temporary);
         }
     }
-}
-
-/// Whether a module declares the capability of cooperative matrices. Capabilities stand first, behind a header of five words.
-fn has_matrices(code: &[u32]) -> bool {
-    const CAPABILITY: u32 = 2 << 16 | 17;
-    const COOPERATIVE_MATRIX: u32 = 6022;
-    let declared = code.get(5..).unwrap_or_default().chunks_exact(2).take_while(|c| c[0] == CAPABILITY);
-    declared.into_iter().any(|c| c[1] == COOPERATIVE_MATRIX)
 }
 
 fn cache_path(device: &Device) -> Option<PathBuf> {

@@ -108,6 +108,11 @@ impl Queue {
         self.newest
     }
 
+    /// The tag of the oldest launch that is not known to have ended.
+    pub fn oldest_tag(&self) -> Option<usize> {
+        self.reports.iter().find(|(at, ..)| *at > self.finished).map(|(.., tag)| *tag)
+    }
+
     /// What is recorded next starts only when another queue has come that far.
     pub fn follow(&mut self, device: &Device, semaphore: vk::Semaphore, value: u64) -> Result<(), String> {
         self.flush(device)?;
@@ -408,8 +413,12 @@ fn groups(device: &Device, launched: &PhaseLaunch<'_>) -> Result<[u32; 3], Strin
         let limit = u64::from(device.limits.groups[n]);
         if n > 0 && needed > limit {
             return Err(format!(
-                "the launch has {} items in dimension {n}; the device allows {limit} groups",
-                launched.extents[n]
+                "its domain has {} indices along dimension {}, in workgroups of {}; the Vulkan device `{}` launches at \
+                 most {limit} workgroups there",
+                launched.extents[n],
+                ["x", "y", "z"][n],
+                launched.phase.local[n].max(1),
+                device.name
             ));
         }
         *group = needed.min(limit) as u32;
