@@ -11,6 +11,7 @@ use clef_psg::kernel;
 use clef_psg::node::{BinOp, Const, ForKind, Op, UnOp};
 use clef_psg::ty::{Agg, AggKind, Type};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use ustr::Ustr;
 
 struct Types {
@@ -80,9 +81,12 @@ fn accept(modules: &[Module]) {
     let sources: Vec<Source> =
         modules.iter().map(|m| Source { name: &m.name, text: &m.text, target_env: &m.target_env }).collect();
     let binaries = serialise(&sources).unwrap_or_else(|why| panic!("{why}\n{}", modules[0].text));
+    // Tests run side by side, and their modules have one name.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     for (module, binary) in modules.iter().zip(binaries) {
         assert_eq!(&binary[..4], &[0x03, 0x02, 0x23, 0x07], "SPIR-V's magic number");
-        let path = std::env::temp_dir().join(format!("clef-{}-{}.spv", std::process::id(), module.name));
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("clef-{}-{n}-{}.spv", std::process::id(), module.name));
         std::fs::write(&path, &binary).unwrap_or_else(|e| panic!("{e}"));
         let checked = Command::new("spirv-val").args(["--target-env", "vulkan1.2"]).arg(&path).output();
         let _ = std::fs::remove_file(&path);
