@@ -109,7 +109,7 @@ pub enum Type {
 pub enum TypeArg {
     Type(TyId),
     Measure(Measure),
-    /// Residency hint of a buffer.
+    /// Residency hint of a buffer, or its agents: `[CPU; GPU_RDNA 0]` in the order of the agents' cases.
     Hint(Hint),
 }
 
@@ -166,7 +166,17 @@ pub struct TypeParamDef {
 pub enum ParamKind {
     Type,
     Measure,
+    /// Hidden: the hint of a buffer.
     Hint,
+    /// Hidden: the agents of a buffer.
+    Agents,
+}
+
+impl ParamKind {
+    /// Inferred where it is left out.
+    pub fn is_hidden(self) -> bool {
+        matches!(self, Self::Hint | Self::Agents)
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -252,23 +252,56 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The type of an allocation knows the hint that is written there.
+    /// The type of an allocation knows the hint and the agents that are written there.
     fn allocated(&mut self, callee: ExprId, args: &[ExprId], ty: Ty) -> Ty {
-        let (ExprKind::Def(def, _), [_, _, hint]) = (&self.cx.body[callee].kind, args) else { return ty };
+        let (ExprKind::Def(def, _), [_, agents, hint]) = (&self.cx.body[callee].kind, args) else {
+            return ty;
+        };
         let path = self.defs[def.index()].path;
         if path != "BAREWire.HSA.allocateUnified" && path != "BAREWire.HSA.allocateUnified64" {
             return ty;
         }
-        let ExprKind::Union { case, .. } = self.cx.body[*hint].kind else { return ty };
-        let Some(name) = super::hints::NAMES.get(case as usize) else { return ty };
+        let hint = match self.cx.body[*hint].kind {
+            ExprKind::Union { case, .. } => {
+                super::hints::NAMES.get(case as usize).map(|n| ustr::Ustr::from(n))
+            }
+            _ => None,
+        };
+        let agents = self.written_agents(*agents);
         let Some(Type::Named(buffer, parts)) = self.types.shape(ty).cloned() else { return ty };
         let mut parts = parts;
-        for part in &mut parts {
-            if let TypeArg::Hint(h) = part {
-                *h = Hint::Known(ustr::Ustr::from(name));
+        let hidden = parts.iter_mut().filter_map(|part| match part {
+            TypeArg::Hint(label) => Some(label),
+            _ => None,
+        });
+        for (label, known) in hidden.zip([hint, agents]) {
+            if let Some(name) = known {
+                *label = Hint::Known(name);
             }
         }
         self.types.make(Type::Named(buffer, parts))
+    }
+
+    /// A list of agents that is written out, as types show it: each once, the GPUs by their numbers.
+    fn written_agents(&self, list: ExprId) -> Option<ustr::Ustr> {
+        let mut agents = std::collections::BTreeSet::new();
+        let mut at = list;
+        // A list is a union: empty, or an element and the rest.
+        while let ExprKind::Union { fields, .. } = &self.cx.body[at].kind {
+            let &[agent, rest] = fields.as_slice() else {
+                let names: Vec<String> = agents.into_iter().map(super::hints::agent_name).collect();
+                return Some(ustr::Ustr::from(&format!("[{}]", names.join("; "))));
+            };
+            let ExprKind::Union { case, fields } = &self.cx.body[agent].kind else { return None };
+            let device = match fields.first().map(|f| &self.cx.body[*f].kind) {
+                None => 0,
+                Some(ExprKind::Int(device)) => *device,
+                Some(_) => return None,
+            };
+            agents.insert((*case, device));
+            at = rest;
+        }
+        None
     }
 
     fn marker(&mut self, callee: ExprId, args: &[ExprId], span: Span) -> Option<ExprId> {

@@ -1,9 +1,12 @@
-//! Residency hints in the types of buffers.
+//! Residency hints and agents in the types of buffers.
 //!
 //! `UnifiedBuffer<'T>` has a second, hidden argument: the hint that the buffer was allocated with. It is inferred, may
 //! be written (`UnifiedBuffer<float32, PreferGPU>`), and is never needed. An allocation with a known hint *gives* one;
 //! a type that is written *asks* for one. What asks and is given another is an error; buffers of several hints in one
 //! place (the elements of a list, the branches of an `if`) make it unknown there, and so does a run-time value.
+//!
+//! The agents of the allocation are a third argument of the same kind, inferred and shown but never written: which
+//! agent touches a buffer is a question of data flow, answered by the fence analysis (CLEF0601).
 //!
 //! Within a definition hints are variables, joined as types are. What is left open when it is closed is unknown: a
 //! function that says nothing takes buffers of every hint. What passes through a type parameter keeps its hint, since
@@ -14,6 +17,15 @@ use ustr::Ustr;
 
 /// The cases of `HSAMemoryHint`, by which hints are written.
 pub const NAMES: [&str; 4] = ["PreferCPU", "PreferGPU", "PreferNPU", "BalancedAccess"];
+
+/// An agent by the case of `HSAAgentKind` and the GPU's number, as it is written.
+pub fn agent_name((case, device): (u32, i64)) -> String {
+    match case {
+        0 => "CPU".to_owned(),
+        1 => format!("GPU_RDNA {device}"),
+        _ => "NPU_XDNA".to_owned(),
+    }
+}
 
 /// A written hint, and what it was given. Nothing given: buffers of several hints.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -80,7 +80,7 @@ impl<'a> Checker<'a> {
 
     fn declare_type_params(&mut self, id: TypeDefId) {
         for p in self.type_defs[id.index()].params.clone() {
-            if p.kind == crate::typed::ParamKind::Hint {
+            if p.kind.is_hidden() {
                 continue;
             }
             let var = self.new_param(p.name, p.kind == crate::typed::ParamKind::Measure);

@@ -171,8 +171,8 @@ impl Checker<'_> {
         args: &[SrcArg],
         span: Span,
     ) -> Option<Vec<TypeArg>> {
-        // A hint may be left out.
-        let hidden = params.iter().filter(|p| p.kind == ParamKind::Hint).count();
+        // A hint may be left out, and agents with it.
+        let hidden = params.iter().filter(|p| p.kind.is_hidden()).count();
         let fits = args.len() <= params.len() && args.len() + hidden >= params.len();
         if !fits {
             let name = env::show_path(path);
@@ -190,7 +190,7 @@ impl Checker<'_> {
             if m == 0 {
                 let vars = params
                     .iter()
-                    .filter(|p| p.kind != ParamKind::Hint)
+                    .filter(|p| !p.kind.is_hidden())
                     .map(|p| format!("'{}", p.name))
                     .collect::<Vec<_>>()
                     .join(", ");
@@ -239,11 +239,32 @@ impl Checker<'_> {
         Hint::Unknown
     }
 
+    /// `_` in the place of a buffer's agents, which are only inferred.
+    fn agents_arg(&mut self, arg: &SrcArg) -> Hint {
+        let span = match arg {
+            SrcArg::Type(TypeExpr { kind: TypeExprKind::Wildcard, .. }) => return self.inferred_hint(),
+            SrcArg::Measure(m) if matches!(m.kind, MeasureKind::Wildcard) => return self.inferred_hint(),
+            SrcArg::Measure(m) => m.span,
+            SrcArg::Type(t) => t.span,
+        };
+        self.diags.push(
+            Diagnostic::error(
+                codes::BAD_TYPE_ARGUMENT,
+                span,
+                "the agents of a buffer are not written in its type",
+            )
+            .here("the allocation says which they are")
+            .help("leave this argument out, or write `_`"),
+        );
+        Hint::Unknown
+    }
+
     /// One written argument for a parameter of a kind.
     pub(crate) fn type_arg(&mut self, kind: ParamKind, arg: &SrcArg) -> TypeArg {
         match (kind, arg) {
             (ParamKind::Measure, arg) => TypeArg::Measure(self.measure_arg(arg)),
             (ParamKind::Hint, arg) => TypeArg::Hint(self.hint_arg(arg)),
+            (ParamKind::Agents, arg) => TypeArg::Hint(self.agents_arg(arg)),
             (_, SrcArg::Type(t)) => TypeArg::Type(self.type_expr(t)),
             (_, SrcArg::Measure(m)) => {
                 if let Some(ty) = self.measure_as_type(m) {
@@ -485,7 +506,7 @@ impl Checker<'_> {
             .iter()
             .map(|p| match p.kind {
                 ParamKind::Measure => TypeArg::Measure(self.types.fresh_measure(false)),
-                ParamKind::Hint => TypeArg::Hint(self.types.hints.fresh()),
+                ParamKind::Hint | ParamKind::Agents => TypeArg::Hint(self.types.hints.fresh()),
                 ParamKind::Type => TypeArg::Type(self.types.fresh()),
             })
             .collect()
@@ -497,7 +518,7 @@ impl Checker<'_> {
         for (n, p) in params.iter().enumerate() {
             args.push(match p.kind {
                 ParamKind::Measure => TypeArg::Measure(atom(MeasureAtom::Param(n as u32))),
-                ParamKind::Hint => TypeArg::Hint(Hint::Unknown),
+                ParamKind::Hint | ParamKind::Agents => TypeArg::Hint(Hint::Unknown),
                 ParamKind::Type => TypeArg::Type(self.types.intern(Type::Param(n as u32))),
             });
         }

@@ -60,6 +60,7 @@ impl<'a> Checker<'a> {
         let mut params = params_of(def);
         if path == "BAREWire.HSA.UnifiedBuffer" {
             params.push(TypeParamDef { name: Ustr::from("hint"), kind: ParamKind::Hint });
+            params.push(TypeParamDef { name: Ustr::from("agents"), kind: ParamKind::Agents });
         }
         self.type_defs.push(TypeDef {
             path,

@@ -9,6 +9,7 @@ use crate::fences::tables::find;
 use crate::plan::{CostTable, Family, Scope};
 use crate::skeleton::Skeleton;
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const TABLES: [&str; 3] = ["hsa-gfx1151", "hsa-gfx942", "vulkan"];
 
@@ -137,26 +138,39 @@ fn may(s: &Skeleton, table: &CostTable, chosen: &[El]) -> bool {
     })
 }
 
+/// One random line costs what the exhaustive search finds, under each table.
+fn costs_the_optimum(round: u64, accesses: u64) {
+    let mut dice = Dice(0x1234_5678_9abc_def1 ^ (round + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let text = line(&mut dice, 2 + (round % accesses) as usize);
+    let skeleton = litmus(&text);
+    for name in TABLES {
+        let table = find(name).expect("a table");
+        let plan = plan(&skeleton, &table);
+        let better = cheaper(&skeleton, &table, plan.cost());
+        assert_eq!(better, None, "{round}: {text} on {name}: {:?}", plan.elements);
+    }
+}
+
 #[test]
 fn straight_lines_cost_the_optimum() {
-    let mut dice = Dice(0x1234_5678_9abc_def1);
     // `CLEF_LONG=1`: more of them, up to twelve accesses.
     let long = std::env::var_os("CLEF_LONG").is_some();
-    let (small, many) = if long { (11, 2_000) } else { (6, 300) };
-    for round in 0..many {
-        let text = line(&mut dice, 2 + round % small);
-        let skeleton = litmus(&text);
-        for name in TABLES {
-            let table = find(name).expect("a table");
-            let plan = plan(&skeleton, &table);
-            assert_eq!(
-                cheaper(&skeleton, &table, plan.cost()),
-                None,
-                "{text} on {name}: {:?}",
-                plan.elements
-            );
+    let (accesses, many) = if long { (11, 2_000) } else { (6, 300) };
+    let next = AtomicU64::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let round = next.fetch_add(1, Ordering::Relaxed);
+                    if round >= many {
+                        break;
+                    }
+                    costs_the_optimum(round, accesses);
+                }
+            });
         }
-    }
+    });
 }
 
 #[test]
