@@ -49,6 +49,16 @@ pub struct Options {
     pub time_passes: bool,
     /// Foreign libraries that the program loads when it needs them.
     pub libraries: Vec<RuntimeLibrary>,
+    /// What the NPU's own compiler made of kernels.
+    pub npu: Vec<NpuFiles>,
+}
+
+/// A kernel for the NPU: the image of the array (PDI), and the instructions that start it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NpuFiles {
+    pub kernel: String,
+    pub image: Vec<u8>,
+    pub insts: Vec<u8>,
 }
 
 /// A foreign library that is not linked: its functions are looked up at their first call.

@@ -66,8 +66,15 @@ impl Lower<'_> {
         (rows.len(), table)
     }
 
-    /// What the runtime reads where it is there: file names for reports from kernels, and who plays the GPU.
+    /// What the runtime reads where it is there: kernels for the NPU, file names for reports from kernels, and who plays
+    /// the GPU.
     pub(super) fn define_program_data(&mut self) {
+        let carried = |name: &str| self.options.npu.iter().any(|f| f.kernel == name);
+        let n = self.psg.kernels.iter().filter(|(_, k)| carried(&k.name)).count();
+        if n > 0 {
+            let count = self.cx.int(self.cx.ty.i32, n as i64);
+            self.cx.global("clef_npu_kernels", self.cx.ty.i32, Some(count), true, Linkage::External);
+        }
         if !self.options.vulkan || self.forms.kernels.iter().all(|(_, list)| list.is_empty()) {
             return;
         }

@@ -4,13 +4,15 @@ use super::{Program, analysed_with, bug, fence_options, project_table, show_timi
 use crate::backend::{self, Failure};
 use crate::cli::{Arch, BuildArgs, CodeOptions, Input};
 use crate::link;
+use crate::npu;
 use crate::project::{Gpu, Project};
 use crate::render;
 use crate::stages::{self, Timings};
 use clef_frontend::codes;
 use clef_frontend::diagnostic::Diagnostic;
 use clef_psg::audit;
-use clef_psg::job::{Answer, Job, Options, Refused, Route, RoutePlan, Want};
+use clef_psg::graph::Psg;
+use clef_psg::job::{Answer, Job, NpuFiles, Options, Refused, Route, RoutePlan, Want};
 use clef_psg::plan::NodeSync;
 use clef_psg::rc;
 use std::path::Path;
@@ -74,6 +76,10 @@ pub fn code_for(
     let mut timings = std::mem::take(&mut program.checked.timings);
     let routes = plans(input, project, code, &program, &mut timings)?;
     let Program { checked, mut analysed } = program;
+    let npu = match request.want {
+        Want::Object => files_for_npu(input, project, &analysed.psg, &checked.session)?,
+        _ => Vec::new(),
+    };
     timings.measure("counts", || rc::insert(&mut analysed.psg));
     stages::verified(&analysed.psg, "counts").map_err(bug)?;
     let job = Job {
@@ -91,6 +97,7 @@ pub fn code_for(
             dump_after: request.dump_after,
             time_passes: code.time_passes,
             libraries: link::libraries::at_run_time(&project.link, &project.folder),
+            npu,
         },
         want: request.want,
     };
@@ -105,6 +112,18 @@ pub fn code_for(
     }
     timings.0.extend(answer.timings.iter().map(|(name, micros)| (format!("  {name}"), *micros)));
     Ok((answer, timings))
+}
+
+/// What the project names for the NPU; a kernel whose files cannot be used is the host's, with a warning.
+fn files_for_npu(
+    input: &Input,
+    project: &Project,
+    psg: &Psg,
+    session: &crate::session::Session,
+) -> Result<Vec<NpuFiles>, u8> {
+    let (files, found) = npu::files(project, psg);
+    render::show(session, &found, input.message_format);
+    if found.iter().any(Diagnostic::is_error) { Err(crate::output::ERRORS) } else { Ok(files) }
 }
 
 fn refusal(refused: &Refused, want: Want) -> Diagnostic {
