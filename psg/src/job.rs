@@ -111,8 +111,8 @@ pub struct Answer {
     pub timings: Vec<(String, u64)>,
     /// From `dump_after`.
     pub dump: Option<String>,
-    /// Kernels that are dispatched to a GPU and have no form for the route asked for. If there are any, there are no
-    /// files.
+    /// Kernels that are dispatched to a GPU and have no form for the route asked for: then there are no files. Dispatches
+    /// to the NPU without a form: they are missing in the module.
     pub refused: Vec<Refused>,
 }
 

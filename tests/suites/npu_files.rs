@@ -22,6 +22,10 @@ pub fn trials() -> Vec<Trial> {
         trial("npu/files/a_refused_image_is_reported", refused),
         trial("npu/files/no_memory_for_the_image", no_memory),
         trial("npu/files/of_no_kernel", of_no_kernel),
+        trial("npu/tools/make_the_files", tools_make),
+        trial("npu/tools/that_fail_leave_the_host", tools_fail),
+        trial("npu/tools/several_forms_leave_the_host", several_forms),
+        trial("npu/tools/check_what_is_emitted", tools_check),
     ]
 }
 
@@ -68,8 +72,15 @@ fn project(folder: &Scratch, program: &str, image: &[u8], insts: &[u8]) -> PathB
     )
 }
 
-/// What the stand-in plays: the kernel in C, as a shared library in the envelope that it knows.
+/// The image of `twice`: it reads `b[0]` and writes `b[1]`.
 fn image(folder: &Scratch, each: &str) -> Result<Vec<u8>, String> {
+    image_of(folder, "{1, 1, 1, 0}, {1, 1, 6, 0}", 2, each)
+}
+
+/// What the stand-in plays: a kernel in C, as a shared library in the envelope that it knows. It computes each element
+/// of its last buffer.
+fn image_of(folder: &Scratch, params: &str, n: usize, each: &str) -> Result<Vec<u8>, String> {
+    let (last, bytes) = (n - 1, 8 + 16 * n);
     let source = folder.file(
         "image.c",
         format!(
@@ -79,10 +90,10 @@ struct entry {{ const char *name; void (*run)(const uint8_t *); uint32_t bytes, 
 struct buffer {{ int8_t *at; uint64_t length; }};
 static void run(const uint8_t *arguments) {{
     const struct buffer *b = (const struct buffer *)(arguments + 8);
-    for (uint64_t i = 0; i < b[1].length; i++) b[1].at[i] = (int8_t)({each});
+    for (uint64_t i = 0; i < b[{last}].length; i++) b[{last}].at[i] = (int8_t)({each});
 }}
-static const struct param params[2] = {{{{1, 1, 1, 0}}, {{1, 1, 6, 0}}}};
-const struct entry clef_pdi = {{\"twice\", run, 40, 8, params, 2, 0}};
+static const struct param params[{n}] = {{{params}}};
+const struct entry clef_pdi = {{\"twice\", run, {bytes}, 8, params, {n}, 0}};
 "
         ),
     );
@@ -297,4 +308,168 @@ fn of_no_kernel() -> Result<(), String> {
     } else {
         Err(format!("exit code {}: {}", built.code, built.stderr))
     }
+}
+
+const IN_PLACE: &str = "module Program
+
+open BAREWire.HSA
+
+[<Kernel(\"twice\")>]
+let twice (z: UnifiedBuffer<int8>) : unit =
+    for i in parallel (0 .. Buffer.length z - 1) do
+        z.[i] <- z.[i] + z.[i]
+
+[<Kernel(\"fill\")>]
+let fill (z: UnifiedBuffer<int8>) : unit =
+    for i in parallel (0 .. Buffer.length z - 1) do
+        z.[i] <- 4y
+
+[<EntryPoint>]
+let main argv =
+    let a = allocateUnified<int8> 64<bytes> [CPU; NPU_XDNA] PreferNPU
+    NPU.dispatch \"fill\" {| Z = a.Address |}
+    NPU.dispatch \"twice\" {| Z = a.Address |}
+    printfn \"%d %d\" a.[0] a.[63]
+    0
+";
+
+/// Small programs in the place of mlir-aie's, in a folder of their own.
+struct Tools {
+    folder: Scratch,
+    bin: PathBuf,
+    project: PathBuf,
+}
+
+impl Tools {
+    /// `opt` and `cc`: shell commands that end the tools; `$module` is the module's file.
+    fn new(program: &str, opt: &str, cc: &str) -> Result<Self, String> {
+        let folder = Scratch::new();
+        let bin = folder.0.join("bin");
+        fs::create_dir_all(&bin).map_err(|e| e.to_string())?;
+        let image = image_of(&folder, "{1, 1, 3, 0}", 1, "b[0].at[i] + 1")?;
+        folder.file("right.pdi", image);
+        folder.file("right.insts", instructions(4));
+        folder.file("old.insts", instructions(3));
+        let log = folder.0.join("log");
+        let at = folder.0.display();
+        for (name, end) in [("aie-opt", opt), ("aiecc", cc)] {
+            let text = format!(
+                "#!/bin/sh\nat='{at}'\nfor module; do case $module in *.mlir) break;; esac; done\necho {name} \"$@\" >> '{}'\n{end}\n",
+                log.display()
+            );
+            let tool = folder.file(&format!("bin/{name}"), text);
+            let done = run(Command::new("chmod").arg("+x").arg(tool), "")?;
+            if done.code != 0 {
+                return Err(done.stderr);
+            }
+        }
+        folder.file("Program.clef", program);
+        let project = folder.file(
+            "program.fidproj",
+            "[package]\nname = \"program\"\n[compilation]\nnpu = \"xdna\"\n[build]\nsources = [\"Program.clef\"]\n",
+        );
+        Ok(Self { folder, bin, project })
+    }
+
+    fn clefc(&self, with_tools: bool) -> Command {
+        let mut command = Command::new(clefc());
+        if with_tools {
+            let path = std::env::var("PATH").unwrap_or_default();
+            command.env("PATH", format!("{}:{path}", self.bin.display()));
+        }
+        command
+    }
+
+    /// Builds; what the build said, and the program.
+    fn build(&self, with_tools: bool) -> Result<(String, PathBuf), String> {
+        let program = self.folder.0.join("program");
+        let built = run(self.clefc(with_tools).arg("build").arg(&self.project).arg("-o").arg(&program), "")?;
+        if built.code == 0 { Ok((built.stderr, program)) } else { Err(built.stderr) }
+    }
+}
+
+const MAKE: &str = "grep -q '@twice' \"$module\" || exit 3\ncp \"$at/right.pdi\" kernel.pdi\ncp \"$at/right.insts\" kernel.insts";
+
+/// `aie-opt` looks at each kernel's device, `aiecc` makes its files, and the NPU runs them. A kernel that it cannot make is
+/// the host's.
+fn tools_make() -> Result<(), String> {
+    let tools = Tools::new(IN_PLACE, "grep -q 'aie.device(npu2)' \"$module\"", MAKE)?;
+    let (said, program) = tools.build(true)?;
+    let part = "kernel `fill` is not compiled for the NPU: `aiecc` refuses its module (exit code 3)";
+    if !said.contains("CLEF0814") || !said.contains(part) || said.contains("`twice`") {
+        return Err(said);
+    }
+    let log = fs::read_to_string(tools.folder.0.join("log")).map_err(|e| e.to_string())?;
+    let names: Vec<&str> = log.lines().filter_map(|l| l.split(' ').next()).collect();
+    same("tools", "aie-opt aiecc aie-opt aiecc", &names.join(" "))?;
+    for word in
+        ["--aie-generate-pdi --pdi-name=kernel.pdi", "--aie-generate-npu-insts --npu-insts-name=kernel.insts"]
+    {
+        if !log.contains(word) {
+            return Err(log);
+        }
+    }
+    for seed in 0..4 {
+        let done = on_npu(&program, &[("CLEF_HSA_MOCK_SEED", &format!("{seed}"))])?;
+        same(&done.stderr, "5 5\n", &done.stdout)?;
+    }
+    let host = run(Command::new(&program).env("CLEF_AGENTS", "host"), "")?;
+    same("host", "8 8\n", &host.stdout)
+}
+
+/// A tool that is not there, refuses, or makes nothing that fits: a warning, and the host.
+fn tools_fail() -> Result<(), String> {
+    let check = |opt: &str, cc: &str, with_tools: bool, part: &str| {
+        let tools = Tools::new(IN_PLACE, opt, cc)?;
+        let (said, program) = tools.build(with_tools)?;
+        if !said.contains("CLEF0814") || !said.contains(part) {
+            return Err(format!("`{part}` is not in: {said}"));
+        }
+        let done = unasked(&program, &[])?;
+        same(part, "8 8\n", &done.stdout)
+    };
+    check("exit 1", MAKE, true, "kernel `twice` is not compiled for the NPU: `aie-opt` refuses its module")?;
+    check("exit 0", "exit 0", true, "`aiecc` wrote no image")?;
+    check("exit 0", "cp \"$at/right.pdi\" kernel.pdi", true, "`aiecc` wrote no instructions")?;
+    let old = "cp \"$at/right.pdi\" kernel.pdi\ncp \"$at/old.insts\" kernel.insts";
+    check("exit 0", old, true, "generation 3 of the array")?;
+    check("exit 0", "kill -9 $$", true, "`aiecc` was ended by a signal")?;
+    if std::env::var_os("PATH").is_some_and(|p| std::env::split_paths(&p).any(|f| f.join("aiecc").is_file()))
+    {
+        return Ok(()); // a machine with the real tools
+    }
+    check("exit 0", MAKE, false, "there is no `aiecc` on the PATH")
+}
+
+/// Dispatches of one kernel with two sizes, and a dispatch without a form.
+fn several_forms() -> Result<(), String> {
+    let two = IN_PLACE.replace(
+        "    printfn",
+        "    let b = allocateUnified<int8> 32<bytes> [CPU; NPU_XDNA] PreferNPU\n    NPU.dispatch \"twice\" {| Z = b.Address |}\n    printfn",
+    );
+    let none = two.replace("32<bytes>", "((argv.Length + 1) * 4<bytes>)");
+    for (text, part) in [(&two, "its dispatches have 2 forms"), (&none, "CLEF0561")] {
+        let tools = Tools::new(text, "exit 0", MAKE)?;
+        let (said, program) = tools.build(true)?;
+        if !said.contains(part) {
+            return Err(format!("`{part}` is not in: {said}"));
+        }
+        same(part, "8 8\n", &unasked(&program, &[])?.stdout)?;
+    }
+    Ok(())
+}
+
+/// `clefc emit aie` gives its module to `aie-opt`, and says where that is missing.
+fn tools_check() -> Result<(), String> {
+    const TAKES: &str = "grep -q 'aie.device(npu2) @twice'";
+    for (opt, code, part) in
+        [(TAKES, 0, ""), ("cat > /dev/null; echo wrong >&2; exit 1", 101, "aie-opt refuses")]
+    {
+        let tools = Tools::new(IN_PLACE, opt, "exit 9")?;
+        let done = run(tools.clefc(true).args(["emit", "aie"]).arg(&tools.project), "")?;
+        if done.code != code || !done.stderr.contains(part) || (code == 0 && !done.stderr.is_empty()) {
+            return Err(format!("{opt}: exit code {}: {}", done.code, done.stderr));
+        }
+    }
+    Ok(())
 }

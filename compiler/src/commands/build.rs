@@ -1,18 +1,19 @@
 //! `clefc build`: from source to an executable; also what `run` and the code stages of `emit` share.
 
 use super::{Program, analysed_with, bug, fence_options, project_table, show_timings, table};
+use crate::aiecc;
 use crate::backend::{self, Failure};
 use crate::cli::{Arch, BuildArgs, CodeOptions, Input};
 use crate::link;
 use crate::npu;
-use crate::project::{Gpu, Project};
+use crate::project::{Gpu, Npu, Project};
 use crate::render;
+use crate::session::Session;
 use crate::stages::{self, Timings};
 use clef_frontend::codes;
 use clef_frontend::diagnostic::Diagnostic;
 use clef_psg::audit;
-use clef_psg::graph::Psg;
-use clef_psg::job::{Answer, Job, NpuFiles, Options, Refused, Route, RoutePlan, Want};
+use clef_psg::job::{Answer, Job, Options, Refused, Route, RoutePlan, Want};
 use clef_psg::plan::NodeSync;
 use clef_psg::rc;
 use std::path::Path;
@@ -76,13 +77,9 @@ pub fn code_for(
     let mut timings = std::mem::take(&mut program.checked.timings);
     let routes = plans(input, project, code, &program, &mut timings)?;
     let Program { checked, mut analysed } = program;
-    let npu = match request.want {
-        Want::Object => files_for_npu(input, project, &analysed.psg, &checked.session)?,
-        _ => Vec::new(),
-    };
     timings.measure("counts", || rc::insert(&mut analysed.psg));
     stages::verified(&analysed.psg, "counts").map_err(bug)?;
-    let job = Job {
+    let mut job = Job {
         psg: analysed.psg,
         kernels: analysed.kernels,
         routes,
@@ -97,14 +94,20 @@ pub fn code_for(
             dump_after: request.dump_after,
             time_passes: code.time_passes,
             libraries: link::libraries::at_run_time(&project.link, &project.folder),
-            npu,
+            npu: Vec::new(),
         },
         want: request.want,
     };
-    let answer = timings.measure("back end", || backend::run(&job)).map_err(|failure| match failure {
-        Failure::User(diagnostic) => input.fail(diagnostic),
-        Failure::Bug(text) => bug(text),
-    })?;
+    let run = |job: &Job| {
+        backend::run(job).map_err(|failure| match failure {
+            Failure::User(diagnostic) => input.fail(diagnostic),
+            Failure::Bug(text) => bug(text),
+        })
+    };
+    if job.want == Want::Object {
+        files_for_npu(input, project, &mut job, &checked.session, &run)?;
+    }
+    let answer = timings.measure("back end", || run(&job))?;
     if !answer.refused.is_empty() {
         let refused: Vec<Diagnostic> = answer.refused.iter().map(|r| refusal(r, request.want)).collect();
         render::show(&checked.session, &render::in_order(refused), input.message_format);
@@ -114,16 +117,30 @@ pub fn code_for(
     Ok((answer, timings))
 }
 
-/// What the project names for the NPU; a kernel whose files cannot be used is the host's, with a warning.
+/// What the project names for the NPU, and what the NPU's own compiler makes; a kernel whose files cannot be used or made
+/// is the host's, with a warning.
 fn files_for_npu(
     input: &Input,
     project: &Project,
-    psg: &Psg,
-    session: &crate::session::Session,
-) -> Result<Vec<NpuFiles>, u8> {
-    let (files, found) = npu::files(project, psg);
+    job: &mut Job,
+    session: &Session,
+    run: &dyn Fn(&Job) -> Result<Answer, u8>,
+) -> Result<(), u8> {
+    let (mut files, mut found) = npu::files(project, &job.psg);
+    if project.npu == Npu::Xdna {
+        let before = std::mem::replace(&mut job.want, Want::Aie);
+        let answer = run(job)?;
+        job.want = before;
+        let text = answer.files.first().map(|(_, bytes)| String::from_utf8_lossy(bytes)).unwrap_or_default();
+        let forms = aiecc::Forms { text: &text, refused: &answer.refused };
+        let (made, warnings) = aiecc::compile(project, &job.psg, &forms);
+        files.extend(made);
+        found.extend(warnings);
+    }
+    let found = render::in_order(found);
     render::show(session, &found, input.message_format);
-    if found.iter().any(Diagnostic::is_error) { Err(crate::output::ERRORS) } else { Ok(files) }
+    job.options.npu = files;
+    if found.iter().any(Diagnostic::is_error) { Err(crate::output::ERRORS) } else { Ok(()) }
 }
 
 fn refusal(refused: &Refused, want: Want) -> Diagnostic {
