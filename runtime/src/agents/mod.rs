@@ -17,7 +17,7 @@ mod tally;
 
 use crate::abi::{After, Arg, Dispatch, Kernel, Loc, Param, ROUTE_HSA, ROUTE_VULKAN};
 use crate::buffers::{self, Table};
-use crate::hsa::discover::Missing;
+use crate::hsa::discover::{self, Missing};
 use crate::hsa::machine::{self, Machine};
 use crate::hsa::npu;
 use crate::vulkan::Vulkan;
@@ -106,9 +106,9 @@ fn cause(forced: Option<&str>, name: &str, what: &str) -> String {
 }
 
 /// AMD agents, where nobody chose. Without a library that was named, ROCr is looked at by programs that carry kernels
-/// for an NPU only: others have no code for real instruction sets. One that does not work is reported, and the host plays.
+/// for an NPU only, where there is a driver: others have no code for real instruction sets. One that does not work is reported, and the host plays.
 fn found() -> Option<&'static Machine> {
-    if start::variable(c"CLEF_HSA_LIBRARY").is_none() && !npu::carried() {
+    if start::variable(c"CLEF_HSA_LIBRARY").is_none() && !(npu::carried() && discover::has_driver()) {
         return None;
     }
     match machine::open() {
