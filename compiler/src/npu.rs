@@ -83,7 +83,7 @@ pub fn files(project: &Project, psg: &Psg) -> (Vec<NpuFiles>, Vec<Diagnostic>) {
                 &named.instructions.display().to_string(),
                 &insts,
             )?;
-            Ok(NpuFiles { kernel: name.clone(), image, insts })
+            Ok(NpuFiles { kernel: name.clone(), image, insts, status: named.status })
         });
         match both {
             Ok(both) => files.push(both),

@@ -85,6 +85,9 @@ pub struct NpuKernel {
     pub pdi: PathBuf,
     /// The instructions that start it.
     pub instructions: PathBuf,
+    /// Its last object is `clef_status`.
+    #[serde(default)]
+    pub status: bool,
 }
 
 #[derive(Deserialize)]

@@ -59,6 +59,8 @@ pub struct NpuFiles {
     pub kernel: String,
     pub image: Vec<u8>,
     pub insts: Vec<u8>,
+    /// Behind its buffers the kernel takes a status object.
+    pub status: bool,
 }
 
 /// A foreign library that is not linked: its functions are looked up at their first call.

@@ -89,6 +89,33 @@ pub struct NpuFiles {
     pub image_bytes: u64,
     pub insts: *const u8,
     pub insts_bytes: u64,
+    /// 1: behind its buffers the kernel takes an [`NpuStatus`].
+    pub status: u64,
+}
+
+/// What a kernel on an NPU writes at its end.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug)]
+pub struct NpuStatus {
+    /// [`Status::kind`], and from bit 8 [`Status::file`].
+    pub kind: u32,
+    /// Line, and from bit 20 the column.
+    pub place: u32,
+    pub index: i32,
+    pub len: i32,
+}
+
+impl From<NpuStatus> for Status {
+    fn from(of: NpuStatus) -> Self {
+        Self {
+            kind: of.kind & 0xff,
+            line: of.place & 0xf_ffff,
+            column: of.place >> 20,
+            file: of.kind >> 8,
+            index: of.index.into(),
+            len: of.len.into(),
+        }
+    }
 }
 
 #[repr(C)]

@@ -22,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
         trial("npu/files/a_refused_image_is_reported", refused),
         trial("npu/files/no_memory_for_the_image", no_memory),
         trial("npu/files/of_no_kernel", of_no_kernel),
+        trial("npu/files/a_kernel_that_stops_is_reported", stops),
         trial("npu/tools/make_the_files", tools_make),
         trial("npu/tools/that_fail_leave_the_host", tools_fail),
         trial("npu/tools/several_forms_leave_the_host", several_forms),
@@ -80,7 +81,13 @@ fn image(folder: &Scratch, each: &str) -> Result<Vec<u8>, String> {
 /// What the stand-in plays: a kernel in C, as a shared library in the envelope that it knows. It computes each element
 /// of its last buffer.
 fn image_of(folder: &Scratch, params: &str, n: usize, each: &str) -> Result<Vec<u8>, String> {
-    let (last, bytes) = (n - 1, 8 + 16 * n);
+    let last = n - 1;
+    let all = format!("for (uint64_t i = 0; i < b[{last}].length; i++) b[{last}].at[i] = (int8_t)({each});");
+    image_with(folder, params, n, &all)
+}
+
+fn image_with(folder: &Scratch, params: &str, n: usize, body: &str) -> Result<Vec<u8>, String> {
+    let bytes = 8 + 16 * n;
     let source = folder.file(
         "image.c",
         format!(
@@ -90,7 +97,7 @@ struct entry {{ const char *name; void (*run)(const uint8_t *); uint32_t bytes, 
 struct buffer {{ int8_t *at; uint64_t length; }};
 static void run(const uint8_t *arguments) {{
     const struct buffer *b = (const struct buffer *)(arguments + 8);
-    for (uint64_t i = 0; i < b[{last}].length; i++) b[{last}].at[i] = (int8_t)({each});
+    {body}
 }}
 static const struct param params[{n}] = {{{params}}};
 const struct entry clef_pdi = {{\"twice\", run, {bytes}, 8, params, {n}, 0}};
@@ -469,6 +476,44 @@ fn tools_check() -> Result<(), String> {
         let done = run(tools.clefc(true).args(["emit", "aie"]).arg(&tools.project), "")?;
         if done.code != code || !done.stderr.contains(part) || (code == 0 && !done.stderr.is_empty()) {
             return Err(format!("{opt}: exit code {}: {}", done.code, done.stderr));
+        }
+    }
+    Ok(())
+}
+
+/// A kernel says by its status object that it stopped, and where: behind its own end, and only where it did.
+fn stops() -> Result<(), String> {
+    let body = "int32_t *s = (int32_t *)b[1].at;
+    b[0].at[0]++;
+    s[0] = s[1] = s[2] = s[3] = 0;
+    if (b[0].at[0] == 3) { s[0] = 1; s[1] = 7 | 9 << 20; s[2] = 64; s[3] = 63; }";
+    let program_text = IN_PLACE.replace(
+        "    printfn",
+        "    for i in 1 .. argv.Length do\n        NPU.dispatch \"twice\" {| Z = a.Address |}\n    printfn",
+    );
+    let folder = Scratch::new();
+    let image = image_with(&folder, "{1, 1, 3, 0}, {1, 4, 6, 0}", 2, body)?;
+    let project = project(&folder, &program_text.replace("<- 4y", "<- 0y"), &image, &instructions(4));
+    let text = fs::read_to_string(&project).map_err(|e| e.to_string())?;
+    fs::write(&project, format!("{text}status = true\n")).map_err(|e| e.to_string())?;
+    let program = folder.0.join("program");
+    build(&project, &program, &[])?;
+    for seed in [None, Some("0"), Some("1"), Some("2"), Some("3")] {
+        let environment: Vec<_> = seed.iter().map(|s| ("CLEF_HSA_MOCK_SEED", *s)).collect();
+        let run_with =
+            |args: &[&str]| run(on_mock(&program, &environment).env(AGENTS.0, AGENTS.1).args(args), "");
+        let fine = run_with(&["x"])?;
+        same(&format!("{seed:?}: {}", fine.stderr), "2 0\n", &fine.stdout)?;
+        let stopped = run_with(&["x", "x"])?;
+        let parts = [
+            ":7:9: index 64 is out of range: the length is 63",
+            "in kernel `twice` on the NPU, dispatched at Program.clef:",
+        ];
+        if stopped.code != 134 || parts.iter().any(|p| !stopped.stderr.contains(p)) {
+            return Err(format!(
+                "{seed:?}: exit code {}: {}{}",
+                stopped.code, stopped.stdout, stopped.stderr
+            ));
         }
     }
     Ok(())

@@ -126,12 +126,14 @@ impl Lower<'_> {
             self.cx.global(&part, ty, Some(value), true, Linkage::Internal);
             (part, bytes.len() as i64)
         });
-        let ty = self.cx.struct_type(&[t.ptr, t.i64, t.ptr, t.i64]);
+        let ty = self.cx.struct_type(&[t.ptr, t.i64, t.ptr, t.i64, t.i64]);
         self.constant_struct(&name, ty, true, |l| {
-            parts
-                .iter()
-                .flat_map(|(part, bytes)| [l.cx.address_of(part), l.cx.const_i64(*bytes)])
-                .collect::<Vec<_>>()
+            let mut fields = Vec::new();
+            for (part, bytes) in &parts {
+                fields.extend([l.cx.address_of(part), l.cx.const_i64(*bytes)]);
+            }
+            fields.push(l.cx.const_i64(files.status.into()));
+            fields
         });
         Some(name)
     }

@@ -71,11 +71,8 @@ impl Lower<'_> {
     pub(super) fn define_program_data(&mut self) {
         let carried = |name: &str| self.options.npu.iter().any(|f| f.kernel == name);
         let n = self.psg.kernels.iter().filter(|(_, k)| carried(&k.name)).count();
-        if n > 0 {
-            let count = self.cx.int(self.cx.ty.i32, n as i64);
-            self.cx.global("clef_npu_kernels", self.cx.ty.i32, Some(count), true, Linkage::External);
-        }
-        if !self.options.vulkan || self.forms.kernels.iter().all(|(_, list)| list.is_empty()) {
+        let vulkan = self.options.vulkan && !self.forms.kernels.iter().all(|(_, list)| list.is_empty());
+        if n == 0 && !vulkan {
             return;
         }
         let t = self.cx.ty;
@@ -93,6 +90,13 @@ impl Lower<'_> {
         }
         let count = self.cx.int(t.i32, names.len() as i64);
         self.cx.global("clef_n_files", t.i32, Some(count), true, Linkage::External);
+        if n > 0 {
+            let count = self.cx.int(t.i32, n as i64);
+            self.cx.global("clef_npu_kernels", t.i32, Some(count), true, Linkage::External);
+        }
+        if !vulkan {
+            return;
+        }
         let agents = b"vulkan\0";
         let text = self.cx.bytes(agents);
         let ty = self.cx.array_type(t.i8, agents.len());

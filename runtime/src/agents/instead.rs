@@ -45,6 +45,7 @@ pub unsafe fn run(number: usize, dispatch: &'static Dispatch, args: *const u64) 
         lane::wait(other, sequence, &dispatch.loc);
     }
     lane::hand_to_host(number);
+    stopped::check();
     let mut list: Vec<Arg> = Vec::new();
     // SAFETY: the caller's promise.
     unsafe { resolve(&mut buffers::table(), dispatch, params(kernel), args, false, &mut list) };

@@ -8,10 +8,11 @@
 //! Whether something has ended is looked up without acquire; only a wait of the program (and the reuse of a slot)
 //! acquires, so that nothing but the fence plan makes an agent's writes visible to the host.
 
+mod npu;
+
 use super::table::{self, HsaApi, QueueHead, Role, Signal};
 use super::{Backing, backing, executor, host_code, instead, params, resolve, route, stopped};
 use crate::abi::{Arg, Dispatch, FLAG_BARRIER_BEFORE, FLAG_BARRIER_BEHIND, FLAG_CLEAN_HSA, Loc, Phase};
-use crate::hsa::code::Code;
 use crate::stop::{Place, stop_at};
 use crate::vulkan::{Effect, Launch, PhaseLaunch, Vulkan};
 use crate::{buffers, hsa, trace};
@@ -63,6 +64,9 @@ struct Lane {
     /// Index + 1 of the newest packet written, and of the newest that the doorbell told of.
     newest: AtomicU64,
     rung: AtomicU64,
+    /// Where kernels of an NPU say that they stopped: a block for each slot. And up to which packet that was looked at.
+    statuses: OnceLock<usize>,
+    looked: AtomicU64,
     /// The next doorbell has the host's cache cleaned.
     clean: AtomicBool,
 }
@@ -175,6 +179,8 @@ impl Lane {
             }),
             newest: AtomicU64::new(0),
             rung: AtomicU64::new(0),
+            statuses: OnceLock::new(),
+            looked: AtomicU64::new(0),
             clean: AtomicBool::new(false),
         })
     }
@@ -212,6 +218,7 @@ impl Lane {
         {
             stopped::check();
         }
+        self.look(sequence);
     }
 
     /// Takes the next slot, behind its last packet and the barriers that name it.
@@ -395,7 +402,7 @@ unsafe fn submit_packets(
     };
     // An NPU's packet also lists its buffers.
     let bytes = (code.kernarg_bytes as usize).max(host_code::bytes(list.len()));
-    let needed = if lane.npu_packets() { bytes + 16 * list.len() } else { bytes };
+    let needed = if lane.npu_packets() { bytes + 16 * (list.len() + 1) } else { bytes };
     if producer.kernargs[at].1 < needed {
         producer.kernargs[at] = ((lane.api.kernarg)(lane.role, needed)?, needed);
     }
@@ -410,7 +417,7 @@ unsafe fn submit_packets(
     }
     if lane.npu_packets() {
         // SAFETY: as above.
-        unsafe { lane.publish_npu(index, &code, (kernarg, bytes), params, &list) };
+        unsafe { lane.publish_npu(index, &code, (kernarg, bytes), params, &list)? };
     } else {
         let body = table::KernelBody {
             workgroup: [1; 3],
@@ -461,57 +468,6 @@ fn order(lane: &Lane, number: usize, producer: &mut Producer, dispatch: &Dispatc
         lane.publish(index, table::BARRIER_HEADER, 0, body);
     }
     Ok(())
-}
-
-impl Lane {
-    /// Whether the queue takes the NPU's own packets.
-    fn npu_packets(&self) -> bool {
-        self.role == Role::Npu && std::ptr::eq(self.api, &raw const hsa::queue::API)
-    }
-
-    /// Writes an NPU's packet. Instructions: those of the kernel's file, else the block with its arguments; kernel
-    /// arguments: the buffers' addresses, then their sizes.
-    ///
-    /// # Safety
-    /// The block has 16 bytes for each argument behind its end.
-    unsafe fn publish_npu(
-        &self,
-        index: u64,
-        code: &Code,
-        block: (*mut u8, usize),
-        params: &[crate::abi::Param],
-        args: &[Arg],
-    ) {
-        (self.api.write_index)(self.queue, index + 1);
-        let packet = self.packet::<table::AiePacket>(index);
-        let buffers = || params.iter().zip(args).filter(|(p, _)| p.kind == 1);
-        let n = buffers().count();
-        let insts =
-            if code.insts == 0 { (block.0 as u64, block.1 as u64) } else { (code.insts, code.insts_bytes) };
-        // SAFETY: the caller's promise; the slot is this producer's until the header is stored.
-        unsafe {
-            let list = block.0.add(block.1).cast::<u64>();
-            for (i, (param, arg)) in buffers().enumerate() {
-                list.add(i).write(arg.value);
-                list.add(n + i).write(arg.len * u64::from(param.size));
-            }
-            (&raw mut (*packet).opcode).write(0);
-            (&raw mut (*packet).count).write(table::AIE_COUNT);
-            (&raw mut (*packet).reserved).write(0);
-            (&raw mut (*packet).completion).write(self.slot(index).signal());
-            (&raw mut (*packet).reserved2).write(0);
-            (&raw mut (*packet).insts_low).write(insts.0 as u32);
-            (&raw mut (*packet).insts_high).write((insts.0 >> 32) as u32);
-            (&raw mut (*packet).n_kernargs).write(n as u16);
-            (&raw mut (*packet).reserved3).write(0);
-            (&raw mut (*packet).kernarg).write(if n == 0 { 0 } else { list as u64 });
-            (&raw mut (*packet).insts_bytes).write(insts.1);
-            (&raw mut (*packet).pdi).write(code.object);
-            (&raw mut (*packet).reserved4).write(0);
-            (*packet).header.store(table::AIE_READY, Ordering::Release);
-        }
-        self.newest.store(index + 1, Ordering::Release);
-    }
 }
 
 /// Remembers on its buffers that a dispatch uses them.

@@ -29,6 +29,8 @@ pub struct Code {
     /// Of the NPU: its instructions, where they are not the arguments of a host function.
     pub insts: u64,
     pub insts_bytes: u64,
+    /// It takes an `NpuStatus` behind its buffers.
+    pub status: bool,
 }
 
 /// The agent's instruction set that this program has code for.

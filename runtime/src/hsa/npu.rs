@@ -9,8 +9,9 @@
 use super::code::Code;
 use super::discover::AgentInfo;
 use super::machine::Machine;
-use super::sys;
+use super::{memory, sys};
 use crate::abi::{Kernel, NpuFiles};
+use crate::agents::{Backing, backing};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Mutex, PoisonError};
@@ -71,6 +72,7 @@ fn load_now(machine: &Machine, agent: &AgentInfo, files: &NpuFiles) -> Result<Co
         object: put(machine, agent, image)?,
         insts: put(machine, agent, insts)?,
         insts_bytes: files.insts_bytes,
+        status: files.status != 0,
         ..Code::default()
     })
 }
@@ -97,6 +99,12 @@ fn fits(insts: &[u8]) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Zeroed memory in which the NPU's kernels say that they stopped.
+pub fn statuses(bytes: usize) -> Result<usize, String> {
+    let Backing::Hsa(machine) = backing() else { return Err("the HSA route is not open".into()) };
+    memory::allocate(machine, bytes, true, false).map(|block| block.start)
 }
 
 /// Copies bytes into the NPU's own memory; they stay.
