@@ -110,7 +110,7 @@ fn unusable(kernel: &str, why: String, help: &str) -> Diagnostic {
 
 /// Whether an image and instructions are whole and for this array.
 pub fn fits(pdi: &str, image: &[u8], name: &str, insts: &[u8]) -> Result<(), String> {
-    if image.is_empty() || image.len() % 4 != 0 {
+    if image.is_empty() || !image.len().is_multiple_of(4) {
         return Err(format!("`{pdi}` has {} bytes; an image is some words of 4 bytes", image.len()));
     }
     if insts.len() < HEADER {
