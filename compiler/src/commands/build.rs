@@ -42,9 +42,9 @@ pub fn executable(
         return Err(input.fail(no_runtime()));
     }
     let request = Request { want: Want::Object, adversarial, dump_after: None };
-    let (answer, mut timings) = code_for(input, project, code, request)?;
+    let (answer, mut timings, foreign) = code_for(input, project, code, request)?;
     let object = answer.files.first().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
-    let linked = timings.measure("link", || link::link(project, object, target, code.release));
+    let linked = timings.measure("link", || link::link(project, object, &foreign, target, code.release));
     if code.time_passes {
         show_timings(&timings);
     }
@@ -65,13 +65,14 @@ pub struct Request {
     pub dump_after: Option<String>,
 }
 
-/// Runs all stages up to the back end's answer; shows diagnostics on the way.
+/// Runs all stages up to the back end's answer, with the foreign functions that the program declares; shows diagnostics
+/// on the way.
 pub fn code_for(
     input: &Input,
     project: &Project,
     code: CodeOptions,
     request: Request,
-) -> Result<(Answer, Timings), u8> {
+) -> Result<(Answer, Timings, Vec<link::Foreign>), u8> {
     let opt_level = code.opt_level.unwrap_or(if code.release { 3 } else { 2 });
     let mut program = analysed_with(input, project, stages::versions(opt_level))?;
     let mut timings = std::mem::take(&mut program.checked.timings);
@@ -114,7 +115,7 @@ pub fn code_for(
         return Err(crate::output::ERRORS);
     }
     timings.0.extend(answer.timings.iter().map(|(name, micros)| (format!("  {name}"), *micros)));
-    Ok((answer, timings))
+    Ok((answer, timings, foreign))
 }
 
 /// What the project names for the NPU, and what the NPU's own compiler makes; a kernel whose files cannot be used or made
