@@ -78,6 +78,10 @@ pub fn code_for(
     let mut timings = std::mem::take(&mut program.checked.timings);
     let routes = plans(input, project, code, &program, &mut timings)?;
     let Program { checked, mut analysed } = program;
+    let externs = analysed.psg.externs.iter();
+    let foreign = externs
+        .map(|(_, x)| link::Foreign { library: x.library.to_string(), entry: x.entry.to_string() })
+        .collect();
     timings.measure("counts", || rc::insert(&mut analysed.psg));
     stages::verified(&analysed.psg, "counts").map_err(bug)?;
     let mut job = Job {
