@@ -34,9 +34,9 @@ def expected():
     bytes_b = (i[: 67 * 45] * 131 % 256 - 128).reshape(67, 45)
     half_a = (i[: 37 * 45] * 7919 % 257 - 128).reshape(37, 45) / 64
     half_b = (i[: 67 * 45] * 131 % 257 - 128).reshape(67, 45) / 64
-    j = np.arange(128 * 48)
-    tiles_a = (j * 7919 % 257 - 128).reshape(128, 48) / 64
-    tiles_b = (j * 131 % 257 - 128).reshape(128, 48) / 64
+    j = np.arange(128 * 96)
+    tiles_a = (j * 7919 % 257 - 128).reshape(128, 96) / 64
+    tiles_b = (j * 131 % 257 - 128).reshape(128, 96) / 64
     queries, cache = make(3 * 37, 6).reshape(3, 37), make(301 * 37, 11).reshape(301, 37)
     scores = queries @ cache.T * 0.25
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))

@@ -25,8 +25,8 @@ pub struct Plan {
     unrolled: FxHashMap<NodeId, (i64, i64)>,
     /// Item arrays with a variable for each element.
     single: FxHashSet<NodeId>,
-    /// Workgroup arrays that are accessed by fours.
-    pub fours: FxHashSet<NodeId>,
+    /// Workgroup arrays that are accessed by fours, or by eights only, and by how many.
+    pub lanes: FxHashMap<NodeId, u32>,
 }
 
 impl Plan {
@@ -69,7 +69,7 @@ impl Plan {
                 plan.single.insert(array);
             }
         }
-        plan.find_fours(psg, body);
+        plan.find_lanes(psg, body);
         plan
     }
 
@@ -98,11 +98,30 @@ impl Plan {
         }
     }
 
-    fn find_fours(&mut self, psg: &Psg, body: RegionId) {
+    /// An element of a four can be accessed alone; one of eight cannot, since it shares a word with its neighbour.
+    fn find_lanes(&mut self, psg: &Psg, body: RegionId) {
         let mut regions = vec![body];
         psg.walk_region(body, &mut |node| regions.extend(psg.nodes[node].regions.iter().copied()));
+        let multiplied = super::tile::Tiles::of(psg, body).operations(psg);
+        let mut alone: FxHashSet<NodeId> = FxHashSet::default();
         for region in regions {
-            self.fours.extend(super::quads::find(psg, region).arrays(psg));
+            let quads = super::quads::find(psg, region);
+            for (array, count) in quads.arrays(psg) {
+                let lanes = self.lanes.entry(array).or_insert(count);
+                *lanes = count.min(*lanes);
+            }
+            for &node in &psg.regions[region].nodes {
+                let n = &psg.nodes[node];
+                let accesses = matches!(n.op, Op::ArrayGet { .. } | Op::ArraySet { .. });
+                if accesses && quads.role(node).is_none() && !multiplied.contains(&node) {
+                    alone.insert(n.operands[0]);
+                }
+            }
+        }
+        for (array, lanes) in &mut self.lanes {
+            if alone.contains(array) {
+                *lanes = 4;
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::own;
 use super::types::{self, Scalar};
 use super::writer::Value;
-use super::{Lowering, Refusal};
+use super::{Lowering, Refusal, quads};
 use clef_psg::id::NodeId;
 use clef_psg::node::Op;
 use clef_psg::ty::Type;
@@ -59,16 +59,17 @@ impl Lowering<'_> {
         }
         self.writer.needs.value(element);
         let symbol = format!("shared_{}", self.writer.shared.len());
-        let array = Shared { symbol, len, element, fours: self.plan.fours.contains(&node) };
+        let lanes = self.plan.lanes.get(&node).copied().unwrap_or(1);
+        let array = Shared { symbol, len, element, lanes };
         self.writer.shared.push((array.symbol.clone(), array.pointer()));
-        self.writer.bind(node, Value::Shared { symbol: array.symbol, len, element, fours: array.fours });
+        self.writer.bind(node, Value::Shared { symbol: array.symbol, len, element, lanes });
         Ok(())
     }
 
     pub(super) fn workgroup_array(&mut self, node: NodeId) -> Result<Shared, Refusal> {
         let operand = self.psg.nodes[node].operands[0];
         match self.writer.value(operand).cloned() {
-            Some(Value::Shared { symbol, len, element, fours }) => Ok(Shared { symbol, len, element, fours }),
+            Some(Value::Shared { symbol, len, element, lanes }) => Ok(Shared { symbol, len, element, lanes }),
             _ => Err(self.refuse(node, ONLY)),
         }
     }
@@ -146,7 +147,7 @@ impl Lowering<'_> {
     pub(super) fn shared_element(&mut self, array: &Shared, index: &str, scalar: Scalar) -> String {
         let (pointer, ty, it) = (array.pointer(), array.element.text(), scalar.text());
         let base = self.writer.op(&format!("spirv.mlir.addressof @{} : {pointer}", array.symbol));
-        if !array.fours {
+        if array.lanes == 1 {
             return self.writer.op(&format!(
                 "spirv.AccessChain {base}[{index}] : {pointer}, {it} -> !spirv.ptr<{ty}, Workgroup>"
             ));
@@ -159,14 +160,15 @@ impl Lowering<'_> {
         ))
     }
 
-    /// The pointer to four elements of a workgroup array of fours, from a multiple of four on.
-    pub(super) fn shared_four(&mut self, array: &Shared, index: &str, scalar: Scalar) -> String {
-        let (pointer, ty, it) = (array.pointer(), array.element.text(), scalar.text());
+    /// The pointer to a vector in a workgroup array of fours or eights, from a multiple of these on.
+    pub(super) fn shared_vector(&mut self, array: &Shared, index: &str, scalar: Scalar) -> String {
+        let (pointer, it) = (array.pointer(), scalar.text());
         let base = self.writer.op(&format!("spirv.mlir.addressof @{} : {pointer}", array.symbol));
-        let two = self.writer.number(2, scalar);
-        let row = self.writer.op(&format!("spirv.ShiftRightLogical {index}, {two} : {it}, {it}"));
+        let shift = self.writer.number(i64::from(array.lanes.trailing_zeros()), scalar);
+        let row = self.writer.op(&format!("spirv.ShiftRightLogical {index}, {shift} : {it}, {it}"));
         self.writer.op(&format!(
-            "spirv.AccessChain {base}[{row}] : {pointer}, {it} -> !spirv.ptr<vector<4x{ty}>, Workgroup>"
+            "spirv.AccessChain {base}[{row}] : {pointer}, {it} -> !spirv.ptr<{}, Workgroup>",
+            array.vector()
         ))
     }
 }
@@ -178,18 +180,18 @@ pub(super) struct Shared {
     pub symbol: String,
     pub len: u32,
     pub element: Scalar,
-    /// It holds vectors of four.
-    pub fours: bool,
+    /// Elements of each of its vectors: 4, or 8 where nothing else is accessed; 1 where it holds elements.
+    pub lanes: u32,
 }
 
 impl Shared {
     fn pointer(&self) -> String {
-        let ty = self.element.text();
-        if self.fours {
-            format!("!spirv.ptr<!spirv.array<{} x vector<4x{ty}>>, Workgroup>", self.len.div_ceil(4))
-        } else {
-            format!("!spirv.ptr<!spirv.array<{} x {ty}>, Workgroup>", self.len)
-        }
+        format!("!spirv.ptr<!spirv.array<{} x {}>, Workgroup>", self.len.div_ceil(self.lanes), self.vector())
+    }
+
+    /// The type of what it holds.
+    pub fn vector(&self) -> String {
+        if self.lanes == 1 { self.element.text() } else { quads::vector(self.element, self.lanes as usize) }
     }
 }
 

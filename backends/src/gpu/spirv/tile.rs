@@ -56,6 +56,19 @@ impl Tiles {
         self.of.get(&node).copied()
     }
 
+    /// All operations that the calls stand for.
+    pub fn operations(&self, psg: &Psg) -> FxHashSet<NodeId> {
+        let mut all: FxHashSet<NodeId> = self.of.keys().copied().collect();
+        for &node in self.of.keys() {
+            for &region in &psg.nodes[node].regions {
+                psg.walk_region(region, &mut |inner| {
+                    all.insert(inner);
+                });
+            }
+        }
+        all
+    }
+
     /// Whether somebody else looks at the sums.
     fn escapes(&self, psg: &Psg, region: RegionId) -> bool {
         psg.regions[region].nodes.iter().any(|&node| {
@@ -170,26 +183,27 @@ impl Lowering<'_> {
         count: i64,
         (role, order): (&str, &str),
     ) -> Result<Vec<String>, Refusal> {
-        let Some(Value::Shared { symbol, len, element, fours }) = self.writer.value(args[0]).cloned() else {
+        let Some(Value::Shared { symbol, len, element, lanes }) = self.writer.value(args[0]).cloned() else {
             return Err(self.refuse(args[0], "tiles are multiplied from arrays of the workgroup"));
         };
-        let array = super::shared::Shared { symbol, len, element, fours };
+        let array = super::shared::Shared { symbol, len, element, lanes };
         let ((first, _), (stride, _)) = (self.scalar(args[1])?, self.scalar(args[2])?);
         let mut units = stride.clone();
-        if fours {
-            let two = self.writer.number(2, I32);
-            units = self.writer.op(&format!("spirv.ShiftRightLogical {stride}, {two} : i32, i32"));
+        if lanes > 1 {
+            let shift = self.writer.number(i64::from(lanes.trailing_zeros()), I32);
+            units = self.writer.op(&format!("spirv.ShiftRightLogical {stride}, {shift} : i32, i32"));
         }
         let mut matrices = Vec::new();
         for n in 0..count {
             let rows = self.writer.number(n * SIDE, I32);
             let offset = self.writer.op(&format!("spirv.IMul {stride}, {rows} : i32"));
             let index = self.writer.op(&format!("spirv.IAdd {first}, {offset} : i32"));
-            let (pointer, pointee) = if fours {
-                (self.shared_four(&array, &index, I32), "vector<4xf16>")
+            let pointer = if lanes > 1 {
+                self.shared_vector(&array, &index, I32)
             } else {
-                (self.shared_element(&array, &index, I32), "f16")
+                self.shared_element(&array, &index, I32)
             };
+            let pointee = array.vector();
             matrices.push(self.writer.op(&format!(
                 "spirv.KHR.CooperativeMatrixLoad {pointer}, {units}, <{order}> : !spirv.ptr<{pointee}, Workgroup>, i32 -> {}",
                 operand(role)

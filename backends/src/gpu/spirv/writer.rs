@@ -23,7 +23,7 @@ pub enum Value {
         symbol: String,
         len: u32,
         element: Scalar,
-        fours: bool,
+        lanes: u32,
     },
     /// An array of the work-item: one variable, or one for each element.
     Own {
