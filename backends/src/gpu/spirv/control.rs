@@ -281,7 +281,7 @@ impl Lowering<'_> {
         let counter = self.fresh_variable(scalar);
         self.store_variable(&counter, from, scalar);
         let one = self.writer.number(1, scalar);
-        let hint = if self.is_short(node) { " control(Unroll)" } else { "" };
+        let hint = self.unroll_hint(node);
         self.writer.raw(&format!("    spirv.mlir.loop{hint} {{"));
         self.writer.effect("spirv.Branch ^header");
         self.writer.raw("    ^header:");
@@ -301,6 +301,18 @@ impl Lowering<'_> {
         self.writer.effect("}");
         self.writer.bind(node, Value::Unit);
         Ok(())
+    }
+
+    /// What the device's compiler is asked to do with a loop: one with barriers is large, and none of its addresses become
+    /// constants.
+    fn unroll_hint(&self, node: NodeId) -> &'static str {
+        let mut meets = false;
+        self.psg.walk_region(self.psg.nodes[node].regions[0], &mut |n| meets |= self.psg.nodes[n].op == Op::Barrier);
+        match (meets, self.is_short(node)) {
+            (true, _) => " control(DontUnroll)",
+            (false, true) => " control(Unroll)",
+            (false, false) => "",
+        }
     }
 
     /// Whether a loop with constant bounds is small enough to be unrolled by the device's compiler.

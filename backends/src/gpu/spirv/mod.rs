@@ -22,6 +22,7 @@
 
 mod control;
 mod group;
+mod limits;
 mod memory;
 mod ops;
 mod own;
@@ -119,6 +120,7 @@ fn lower(psg: &Psg, kernel: KernelId, phase: &Phase, (name, tiles): (&str, bool)
         shared_bytes: 0,
         plan,
         tiles,
+        limits: limits::Limits::default(),
         fixed: FxHashMap::default(),
     };
     let wide = wide::fits(psg, phase) && !cooperates;
@@ -221,6 +223,8 @@ struct Lowering<'a> {
     plan: own::Plan,
     /// Calls that become matrix instructions.
     tiles: tile::Tiles,
+    /// What the first index of neighbours must be below.
+    limits: limits::Limits,
     /// Counters of unrolled loops around the current place.
     fixed: FxHashMap<NodeId, i64>,
 }
@@ -229,6 +233,9 @@ impl Lowering<'_> {
     fn entry(&mut self, kernel: KernelId, phase: &Phase, wide: bool) -> Result<(), Refusal> {
         self.read_push_constants(kernel)?;
         self.open_traps();
+        if let Some(body) = phase.body.filter(|_| !wide) {
+            self.open_limits(&limits::wanted(self.psg, body));
+        }
         for &node in &phase.prologue {
             self.node(node)?;
         }

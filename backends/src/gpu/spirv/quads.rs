@@ -18,8 +18,19 @@ use rustc_hash::FxHashMap;
 /// Accesses of `base + first`, `base + first + 1`, ..., in this order: four or eight.
 pub struct Quad {
     pub nodes: Vec<NodeId>,
-    base: NodeId,
-    first: i64,
+    pub base: NodeId,
+    pub first: i64,
+}
+
+impl Quad {
+    /// Whether one of its indices may be out of range.
+    pub fn is_checked(&self, psg: &Psg) -> bool {
+        self.nodes.iter().any(|&node| is_checked(psg, node))
+    }
+}
+
+fn is_checked(psg: &Psg, node: NodeId) -> bool {
+    matches!(psg.nodes[node].op, Op::BufferGet { checked: true } | Op::BufferSet { checked: true })
 }
 
 /// The quads of a region.
@@ -43,6 +54,10 @@ impl Quads {
             Some(quad) => Role::Whole(&self.quads[*quad]),
             None => Role::Part,
         })
+    }
+
+    pub fn all(&self) -> &[Quad] {
+        &self.quads
     }
 
     /// The workgroup arrays that quads access, and how many elements each of them takes at once.
@@ -316,9 +331,8 @@ impl Lowering<'_> {
     }
 
     /// Whether all are inside, where that is not known.
-    fn quad_inside(&mut self, quad: &Quad, place: &Place, index: &str) -> Option<String> {
-        let checked = quad.nodes.iter().any(|&n| self.is_checked(n));
-        checked.then(|| {
+    pub(super) fn quad_inside(&mut self, quad: &Quad, place: &Place, index: &str) -> Option<String> {
+        quad.is_checked(self.psg).then(|| {
             let behind = self.writer.constant(&format!("{} : i64", quad.nodes.len() - 1));
             let last = self.writer.op(&format!("spirv.IAdd {index}, {behind} : i64"));
             let begins = self.writer.op(&format!("spirv.ULessThan {index}, {} : i64", place.len));
@@ -327,9 +341,6 @@ impl Lowering<'_> {
         })
     }
 
-    fn is_checked(&self, node: NodeId) -> bool {
-        matches!(self.psg.nodes[node].op, Op::BufferGet { checked: true } | Op::BufferSet { checked: true })
-    }
 
     /// Whether a 64-bit value is a multiple of a power of two.
     pub(super) fn is_multiple(&mut self, value: &str, of: u32) -> String {
@@ -349,14 +360,14 @@ impl Lowering<'_> {
         let ty = vector(element, quad.nodes.len());
         let result = self.writer.op(&format!("spirv.Variable : !spirv.ptr<{ty}, Function>"));
         self.open_selection(aligned);
-        let all = self.read_run(quad, place, (index, address));
+        let all = self.read_run(quad, place, (index, address))?;
         self.writer.effect(&format!("spirv.Store \"Function\" {result}, {all} : {ty}"));
         self.middle_of_selection();
         let mut parts = Vec::new();
         for (n, &node) in quad.nodes.iter().enumerate() {
             let at = self.neighbour(index, n);
             self.writer.at(self.psg.spans[node]);
-            parts.push(self.read(node, place, &at, self.is_checked(node)));
+            parts.push(self.read(node, place, &at, is_checked(self.psg, node)));
         }
         let all = self.compose(&parts, element);
         self.writer.effect(&format!("spirv.Store \"Function\" {result}, {all} : {ty}"));
@@ -377,25 +388,6 @@ impl Lowering<'_> {
     fn neighbour(&mut self, index: &str, n: usize) -> String {
         let offset = self.writer.constant(&format!("{n} : i64"));
         self.writer.op(&format!("spirv.IAdd {index}, {offset} : i64"))
-    }
-
-    /// The elements of an aligned address; zeros, and a report, where one of them is out of range. No branch around the
-    /// load.
-    fn read_run(&mut self, quad: &Quad, place: &Place, (index, address): (&str, &str)) -> String {
-        let Some(fine) = self.quad_inside(quad, place, index) else {
-            return self.load_run(place, address, quad.nodes.len());
-        };
-        let failed = self.writer.op(&format!("spirv.LogicalNot {fine} : i1"));
-        self.when(&failed, |cx| {
-            for (n, &node) in quad.nodes.iter().enumerate() {
-                let at = cx.neighbour(index, n);
-                cx.writer.at(cx.psg.spans[node]);
-                cx.inside(node, &at, &place.len);
-            }
-        });
-        let zeros = self.zeros_address().unwrap_or_else(|| place.base.clone());
-        let address = self.writer.op(&format!("spirv.Select {fine}, {address}, {zeros} : i1, i64"));
-        self.load_run(place, &address, quad.nodes.len())
     }
 
     /// Where an index may be out of range, that is reported by single writes.
@@ -471,7 +463,7 @@ impl Lowering<'_> {
         self.load_run(place, &address, 4)
     }
 
-    fn load_run(&mut self, place: &Place, address: &str, count: usize) -> String {
+    pub(super) fn load_run(&mut self, place: &Place, address: &str, count: usize) -> String {
         let pointer = self.run_pointer(place, address, count);
         self.writer.op(&format!(
             "spirv.Load \"PhysicalStorageBuffer\" {pointer} [\"Aligned\", {}] : {}",

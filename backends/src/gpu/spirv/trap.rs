@@ -45,24 +45,27 @@ impl Lowering<'_> {
 
     /// Notes a failure, if it is the work-item's first.
     pub(super) fn record(&mut self, node: NodeId, kind: u32, index: &str, len: &str) {
-        let Some((site_variable, index_variable)) = self.traps.variables.clone() else { return };
         let number = self.site(self.psg.spans[node], kind, len);
         let number = self.writer.number(number, I32);
+        self.note_failure(&number, (kind == INDEX).then_some(index));
+    }
+
+    /// Notes a place's number, and the index, if it is the work-item's first failure.
+    pub(super) fn note_failure(&mut self, number: &str, index: Option<&str>) {
+        let Some((site_variable, index_variable)) = self.traps.variables.clone() else { return };
         let zero = self.writer.number(0, I32);
         let before = self.load_variable(&site_variable, I32);
         let first = self.writer.op(&format!("spirv.IEqual {before}, {zero} : i32"));
         let site = self.writer.op(&format!("spirv.Select {first}, {number}, {before} : i1, i32"));
         self.store_variable(&site_variable, &site, I32);
-        if kind != INDEX {
-            return;
-        }
+        let Some(index) = index else { return };
         let before = self.load_variable(&index_variable, I64);
         let index = self.writer.op(&format!("spirv.Select {first}, {index}, {before} : i1, i64"));
         self.store_variable(&index_variable, &index, I64);
     }
 
     /// The number of a place.
-    fn site(&mut self, span: Span, kind: u32, len: &str) -> i64 {
+    pub(super) fn site(&mut self, span: Span, kind: u32, len: &str) -> i64 {
         let files = &self.psg.files;
         let (line, column) =
             files.get(span.file.0 as usize).map_or((0, 0), |file| file.lines.line_column(span.start));
