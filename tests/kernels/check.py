@@ -20,8 +20,8 @@ def expected():
     rows, weight = make(3 * 301, 5).reshape(3, 301), make(301, 3)
     a, v = make(7 * 301, 9).reshape(7, 301), make(301, 21)
     raised = np.exp(rows - rows.max(axis=1, keepdims=True))
-    code = np.arange(7 * 16 * 4) * 131 % 243
-    trits = (code[:, None] // 3 ** np.arange(5) % 3 - 1).reshape(7, 320)[:, :301]
+    row, column = np.arange(7)[:, None], np.arange(301)[None, :]
+    trits = (row * 131 + column * column * 7 + column // 5) % 3 - 1
     left, right = make(37 * 29, 2).reshape(37, 29), make(29 * 67, 4).reshape(29, 67)
     left_quads, right_quads = make(37 * 28, 2).reshape(37, 28), make(28 * 132, 4).reshape(28, 132)
     heads = make(150, 8).reshape(5, 3, 2, 5)

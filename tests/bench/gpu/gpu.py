@@ -27,13 +27,13 @@ def main():
     side = 1024 if options.small > 1 else 16384
     n = 256 if options.small > 1 else 4096
     moved = {"copy": 2 * gib, "saxpy": 3 * gib, "sum": gib, "softmax": 2 * gib, "rms_norm": 2 * gib,
-             "ternary_gemv": side * ((side + 19) // 20) * 4}
+             "ternary_gemv": side * ((side + 79) // 80) * 16}
     print(f"peer: {peer}")
     for name, us in ours.items():
         line = f"{name:14} {us:10.2f} us"
         if name in moved:
             line += f" {moved[name] / us / 1e3:9.1f} GB/s"
-        if name == "gemm":
+        if name in ("gemm", "gemm_f16"):
             line += f" {2 * n ** 3 / us / 1e6:9.2f} TFLOP/s"
         if name in theirs:
             line += f"   peer {theirs[name]:10.2f} us   ratio {theirs[name] / us:.3f}"
@@ -58,6 +58,7 @@ def torch_times(small):
     weight = torch.zeros(4096, device="cuda")
     n = 256 if small > 1 else 4096
     a, b, c = (torch.zeros(n, n, device="cuda") for _ in range(3))
+    halves, others = (torch.zeros(n, n, device="cuda", dtype=torch.float16) for _ in range(2))
     little = torch.zeros(256, device="cuda")
     norm = getattr(torch.nn.functional, "rms_norm", None)
     work = {
@@ -66,6 +67,7 @@ def torch_times(small):
         "sum": (10, lambda: x.sum()),
         "softmax": (10, lambda: torch.softmax(rows, 1)),
         "gemm": (10, lambda: torch.mm(a, b, out=c)),
+        "gemm_f16": (10, lambda: torch.mm(halves, others.t())),
         "chain": (1000, lambda: little.add_(1.0)),
     }
     if norm:
