@@ -72,7 +72,7 @@ pub fn carried(gpu: Gpu, listed: Option<&Chips>) -> Vec<Chip> {
     let wanted = |chip: &Chip| match (gpu, listed) {
         (Gpu::Host, _) => false,
         (_, Some(list)) => list.0.contains(chip),
-        (Gpu::Rocm, None) => chip.has_agent(),
+        (Gpu::Rocm | Gpu::Any, None) => chip.has_agent(),
         (Gpu::Vulkan, None) => false,
     };
     Chip::ALL.into_iter().filter(wanted).collect()

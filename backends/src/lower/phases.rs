@@ -47,7 +47,7 @@ impl Lower<'_> {
             rows.push((extent, code, entry, form));
         }
         let t = self.cx.ty;
-        let row = self.cx.struct_type(&[t.ptr, t.ptr, t.i64, t.ptr, t.i32, t.i32, t.i32, t.i32]);
+        let row = self.cx.struct_type(&[t.ptr, t.ptr, t.i64, t.ptr, t.i32, t.i32, t.i32, t.i32, t.i16, t.i16, t.i16, t.i16]);
         let ty = self.cx.array_type(row, rows.len());
         self.constant_struct(&table, ty, true, |l| {
             rows.iter()
@@ -61,6 +61,9 @@ impl Lower<'_> {
                     fields.push(l.cx.address_of(entry));
                     for size in form.module.local.into_iter().chain([form.module.push_len]) {
                         fields.push(l.cx.const_i32(size.into()));
+                    }
+                    for items in form.module.items.into_iter().chain([0]) {
+                        fields.push(l.cx.const_int(l.cx.ty.i16, items.into()));
                     }
                     let mut value = l.cx.undef(row);
                     for (i, field) in fields.into_iter().enumerate() {

@@ -22,6 +22,8 @@ pub struct Device {
     pub cache_key: String,
     /// The device has memory of its own behind a bus.
     pub discrete: bool,
+    /// A driver that computes on the host's processor.
+    pub software: bool,
     /// The functions that take pages of the host as memory, where the device can.
     pub import: Option<ash::ext::external_memory_host::Device>,
     /// What the validation layer is told of buffers, where it is asked to look at them.
@@ -166,6 +168,7 @@ impl Device {
             submitting: std::sync::Mutex::new(()),
             cache_key,
             discrete: properties.device_type == vk::PhysicalDeviceType::DISCRETE_GPU,
+            software: properties.device_type == vk::PhysicalDeviceType::CPU,
             import,
             mirrors: (validation() == Some(true)).then(Default::default),
             tiles,

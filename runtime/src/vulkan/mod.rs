@@ -71,6 +71,11 @@ impl Vulkan {
         self.device.tiles
     }
 
+    /// Whether the device is the host's processor, and nobody named it.
+    pub fn is_software(&self) -> bool {
+        self.device.software && std::env::var_os("CLEF_VULKAN_DEVICE").is_none()
+    }
+
     /// The device's name and the driver's version of Vulkan, for listings.
     pub fn name(&self) -> &str {
         &self.device.name
@@ -211,7 +216,7 @@ fn reason(error: vk::Result) -> String {
 }
 
 /// The bytes of a phase's push constants: parameters, extents, status address.
-fn push_bytes(params: &[abi::Param], args: &[abi::Arg], extents: [i64; 3], status: u64) -> Vec<u8> {
+pub fn push_bytes(params: &[abi::Param], args: &[abi::Arg], extents: [i64; 3], status: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(128);
     for (param, arg) in params.iter().zip(args) {
         bytes.extend(arg.value.to_le_bytes());
