@@ -14,8 +14,10 @@ use crate::vulkan::push_bytes;
 use crate::{buffers, trace};
 use std::sync::atomic::Ordering;
 
-/// Bytes of the implicit arguments that are written: workgroups (3 x 32 bits), their sizes (3 x 16), remainders (3 x 16).
-const IMPLICIT: usize = 24;
+/// Bytes of the implicit arguments that are written: workgroups (3 x 32 bits), their sizes (3 x 16), remainders (3 x 16),
+/// and zeros up to the number of dimensions. Behind them is what kernels of this compiler never ask for.
+const IMPLICIT: usize = 72;
+const DIMENSIONS: usize = 64;
 
 /// A launch that has something to do.
 struct Run<'a> {
@@ -108,6 +110,7 @@ impl Lane {
             implicit[4 * axis..4 * axis + 4].copy_from_slice(&groups.to_le_bytes());
             implicit[12 + 2 * axis..14 + 2 * axis].copy_from_slice(&items.to_le_bytes());
         }
+        implicit[DIMENSIONS] = 3;
         // SAFETY: the block has that many bytes, and its last packet has ended.
         unsafe {
             std::ptr::write_bytes(block, 0, bytes);
