@@ -9,6 +9,7 @@ mod docs;
 mod example;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
+mod code_objects;
 mod hsa;
 mod kernels;
 mod litmus;
@@ -52,6 +53,7 @@ fn main() {
     trials.extend(device::trials());
     trials.extend(example::trials());
     trials.extend(trace::trials());
+    trials.extend(code_objects::trials());
     trials.extend(hsa::trials());
     trials.extend(weakened::trials());
     trials.extend(kernels::trials());

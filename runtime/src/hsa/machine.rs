@@ -7,7 +7,7 @@ use super::discover::{self, AgentInfo, Kind, Missing, PoolInfo};
 use super::sys::{self, Agent, Functions, Pool};
 use super::{code, memory, npu, objects, queue};
 use crate::abi::Kernel;
-use crate::agents::table::Role;
+use crate::agents::{self, table::Role};
 
 /// A pool with what allocating from it needs.
 #[derive(Clone, Copy, Debug)]
@@ -54,13 +54,20 @@ fn open_now() -> Result<&'static Machine, Missing> {
     }
     let runs = |a: &AgentInfo| npu::carried() || code::form(a).is_some();
     let npu = found.agents.iter().find(|a| a.kind == Kind::Npu && found.vmem && runs(a)).cloned();
-    if gpus.is_empty() && npu.is_none() {
-        return Err(if foreign.is_empty() {
-            let text = format!("`{library}` knows no GPU, and its NPU cannot run this program's kernels");
-            Missing::Nothing(text)
-        } else {
-            no_code(&foreign.join(", "))
-        });
+    if gpus.is_empty() && foreign.is_empty() && npu.is_none() {
+        let text = format!("`{library}` knows no GPU, and its NPU cannot run this program's kernels");
+        return Err(Missing::Nothing(text));
+    }
+    if gpus.is_empty() && !foreign.is_empty() {
+        let missing = no_code(&foreign.join(", "));
+        // The NPU works without a GPU, but for programs that somebody wants on one.
+        match &missing {
+            Missing::Broken(why) if npu.is_some() && !agents::hsa_is_wanted() => {
+                crate::output::message(format_args!("clef: {why}; the host plays it\n"));
+            }
+            Missing::Nothing(_) if npu.is_some() => {}
+            _ => return Err(missing),
+        }
     }
     let machine = choose(found, gpus, npu).map_err(broken)?;
     let machine: &'static Machine = Box::leak(Box::new(machine));
