@@ -57,9 +57,9 @@ pub fn hsa_is_forced() -> bool {
     start::variable_text(c"CLEF_AGENTS") == Some("hsa")
 }
 
-/// Whether somebody asked for them, or built the program for them.
-pub fn hsa_is_wanted() -> bool {
-    start::variable_text(c"CLEF_AGENTS").or(stopped::default_agents()) == Some("hsa")
+/// Whether the program was built for AMD agents.
+pub fn built_for_hsa() -> bool {
+    stopped::default_agents() == Some("hsa")
 }
 
 /// Who plays the GPU in this process; decided once.

@@ -61,11 +61,12 @@ fn open_now() -> Result<&'static Machine, Missing> {
     if gpus.is_empty() && !foreign.is_empty() {
         let missing = no_code(&foreign.join(", "));
         // The NPU works without a GPU, but for programs that somebody wants on one.
+        let wanted = agents::built_for_hsa() || agents::hsa_is_forced() && !objects::carried().is_empty();
         match &missing {
-            Missing::Broken(why) if npu.is_some() && !agents::hsa_is_wanted() => {
+            Missing::Broken(why) if npu.is_some() && !wanted => {
                 crate::output::message(format_args!("clef: {why}; the host plays it\n"));
             }
-            Missing::Nothing(_) if npu.is_some() => {}
+            Missing::Nothing(_) if npu.is_some() && !wanted => {}
             _ => return Err(missing),
         }
     }
