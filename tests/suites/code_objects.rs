@@ -99,7 +99,10 @@ const SAXPY: &str = "21.0 1.0 2047.0\n";
 fn is(done: &Done, code: i32, stdout: &str, said: &[&str]) -> Result<(), String> {
     let missing: Vec<&&str> = said.iter().filter(|s| !done.stderr.contains(**s)).collect();
     if done.code != code || done.stdout != stdout || !missing.is_empty() {
-        return Err(format!("exit code {}, {:?}, lacks {missing:?}: {}", done.code, done.stdout, done.stderr));
+        return Err(format!(
+            "exit code {}, {:?}, lacks {missing:?}: {}",
+            done.code, done.stdout, done.stderr
+        ));
     }
     if said.is_empty() && !done.stderr.is_empty() {
         return Err(format!("it says {}", done.stderr));
@@ -115,7 +118,8 @@ fn each_chip() -> Result<(), String> {
     for (name, isa) in AGENTS {
         let log = folder.0.join(name);
         let log = [("CLEF_HSA_MOCK_LOG", log.to_str().unwrap_or_default())];
-        is(&run(&mut on_chip(&program, isa, &log), "")?, 0, SAXPY, &[]).map_err(|why| format!("{name}: {why}"))?;
+        is(&run(&mut on_chip(&program, isa, &log), "")?, 0, SAXPY, &[])
+            .map_err(|why| format!("{name}: {why}"))?;
         let packets = fs::read_to_string(log[0].1).unwrap_or_default();
         if !packets.contains("name=saxpy_0 ") {
             return Err(format!("{name}: its GPU ran nothing: {packets}"));
@@ -275,7 +279,8 @@ fn one_plan() -> Result<(), String> {
         let plan = |table: &str| {
             let mut command = Command::new(clefc());
             let done = run(command.args(["fences", "--format", "json", "--cost", table]).arg(program), "")?;
-            let mut plan: Value = serde_json::from_str(&done.stdout).map_err(|e| format!("{e}: {}", done.stderr))?;
+            let mut plan: Value =
+                serde_json::from_str(&done.stdout).map_err(|e| format!("{e}: {}", done.stderr))?;
             without_costs(&mut plan);
             Ok::<_, String>(plan)
         };

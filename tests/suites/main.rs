@@ -3,13 +3,13 @@
 mod abi;
 mod bad_input;
 mod bindgen;
+mod code_objects;
 mod device;
 mod diagnostics;
 mod docs;
 mod example;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
-mod code_objects;
 mod hsa;
 mod kernels;
 mod litmus;

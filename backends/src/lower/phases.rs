@@ -47,7 +47,9 @@ impl Lower<'_> {
             rows.push((extent, code, entry, form));
         }
         let t = self.cx.ty;
-        let row = self.cx.struct_type(&[t.ptr, t.ptr, t.i64, t.ptr, t.i32, t.i32, t.i32, t.i32, t.i16, t.i16, t.i16, t.i16]);
+        let row = self.cx.struct_type(&[
+            t.ptr, t.ptr, t.i64, t.ptr, t.i32, t.i32, t.i32, t.i32, t.i16, t.i16, t.i16, t.i16,
+        ]);
         let ty = self.cx.array_type(row, rows.len());
         self.constant_struct(&table, ty, true, |l| {
             rows.iter()

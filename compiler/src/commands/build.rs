@@ -80,12 +80,7 @@ pub struct Made {
 }
 
 /// Runs all stages up to the back end's answer; shows diagnostics on the way.
-pub fn code_for(
-    input: &Input,
-    project: &Project,
-    code: CodeOptions,
-    request: Request,
-) -> Result<Made, u8> {
+pub fn code_for(input: &Input, project: &Project, code: CodeOptions, request: Request) -> Result<Made, u8> {
     let opt_level = code.opt_level.unwrap_or(if code.release { 3 } else { 2 });
     let mut program = analysed_with(input, project, stages::versions(opt_level))?;
     let mut timings = std::mem::take(&mut program.checked.timings);
@@ -105,8 +100,7 @@ pub fn code_for(
             opt_level,
             cpu: code.arch.cpu().to_owned(),
             triple: code.arch.triple().to_owned(),
-            vulkan: project.gpu.has_spirv()
-                || matches!(request.want, Want::Spirv | Want::Amdgcn | Want::Ptx),
+            vulkan: project.gpu.has_spirv() || matches!(request.want, Want::Spirv | Want::Amdgcn | Want::Ptx),
             chips: chips::carried(project.gpu, project.chips.as_ref())
                 .iter()
                 .map(|chip| chip.name().to_owned())

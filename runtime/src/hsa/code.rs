@@ -218,12 +218,7 @@ unsafe fn frozen(
     Ok(executable)
 }
 
-fn symbol(
-    machine: &Machine,
-    executable: Executable,
-    agent: Agent,
-    name: &CStr,
-) -> Result<Symbol, String> {
+fn symbol(machine: &Machine, executable: Executable, agent: Agent, name: &CStr) -> Result<Symbol, String> {
     let mut symbol = Symbol(0);
     // SAFETY: the executable is frozen; the name is NUL-terminated.
     machine.check("hsa_executable_get_symbol_by_name", unsafe {
@@ -253,9 +248,7 @@ unsafe extern "C" fn nothing(_: *const u8) {}
 /// Loads what the agent's kernels need: a code object, or a function that does nothing.
 pub fn attempt(machine: &Machine, agent: &AgentInfo, form: Form) -> Result<(), String> {
     match form {
-        Form::Functions => {
-            table(machine, agent.handle, c"clef_attempt".to_owned(), nothing, &[]).map(|_| ())
-        }
+        Form::Functions => table(machine, agent.handle, c"clef_attempt".to_owned(), nothing, &[]).map(|_| ()),
         Form::Object(object) => executable(machine, agent, object).map(|_| ()),
     }
 }

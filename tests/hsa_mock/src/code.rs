@@ -5,11 +5,11 @@
 //! whoever runs a packet finds there what to call and what the arguments are. For agents with another instruction set it is
 //! an ELF file, see [`amd`].
 
+use crate::amd::{self, elf::Wrong};
 use crate::{
     FROZEN_EXECUTABLE, INVALID_ARGUMENT, INVALID_CODE_OBJECT, INVALID_CODE_OBJECT_READER, INVALID_EXECUTABLE,
     INVALID_EXECUTABLE_SYMBOL, INVALID_ISA, INVALID_SYMBOL_NAME, Status, agents, enter, given, lock, status,
 };
-use crate::amd::{self, elf::Wrong};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Mutex;
@@ -55,7 +55,15 @@ impl Entry {
         params: &[Param],
     ) -> Self {
         let n_params = params.len() as u32;
-        Self { name: name.as_ptr(), run, kernarg_bytes, first, params: params.as_ptr(), n_params, reserved: 0 }
+        Self {
+            name: name.as_ptr(),
+            run,
+            kernarg_bytes,
+            first,
+            params: params.as_ptr(),
+            n_params,
+            reserved: 0,
+        }
     }
 
     pub fn name(&self) -> String {

@@ -82,7 +82,8 @@ impl Lane {
             // Nothing to run; what follows may still count on the fences.
             index = self.claim(producer)?;
             self.slot(index).dispatch.store(std::ptr::null_mut(), Ordering::Release);
-            let body = table::BarrierBody { reserved: 0, dependencies: [table::NO_SIGNAL; table::DEPENDENCIES] };
+            let body =
+                table::BarrierBody { reserved: 0, dependencies: [table::NO_SIGNAL; table::DEPENDENCIES] };
             self.publish(index, table::in_place_of(header), 0, table::Body { barrier: body });
         }
         // SAFETY: the caller's promise.

@@ -106,8 +106,11 @@ fn bytes_of_notes(bytes: &[u8]) -> Result<&[u8], Wrong> {
     for (offset, size, _) in sections(bytes, SHT_NOTE)? {
         let mut at = offset;
         while at < offset + size {
-            let (name, length, kind) =
-                (number::<4>(bytes, at)? as usize, number::<4>(bytes, at + 4)? as usize, number::<4>(bytes, at + 8)?);
+            let (name, length, kind) = (
+                number::<4>(bytes, at)? as usize,
+                number::<4>(bytes, at + 4)? as usize,
+                number::<4>(bytes, at + 8)?,
+            );
             let data = at + 12 + name.next_multiple_of(4);
             if kind == 32 && bytes.get(at + 12..at + 12 + name) == Some(b"AMDGPU\0") {
                 return bytes.get(data..data + length).ok_or(Wrong::Object("it is cut off"));

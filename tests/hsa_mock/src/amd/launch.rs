@@ -116,7 +116,10 @@ fn fits(kernel: &Kernel, shape: &Shape) -> Result<(), String> {
     }
     for (grid, items) in shape.grid.iter().zip(shape.workgroup) {
         if grid % u32::from(items) != 0 {
-            return Err(format!("a grid of {:?} is not whole workgroups of {:?}", shape.grid, shape.workgroup));
+            return Err(format!(
+                "a grid of {:?} is not whole workgroups of {:?}",
+                shape.grid, shape.workgroup
+            ));
         }
     }
     Ok(())
@@ -139,7 +142,8 @@ fn covers(phase: &host_form::Phase, shape: &Shape, extents: [i64; 3]) -> Result<
 /// Memory of the program's that the agent may use.
 fn readable(agent: usize, at: usize, bytes: usize) -> Result<&'static [u8], String> {
     let mut table = memory::table();
-    let found = table.find(at).filter(|(start, a)| a.access.contains(&agent) && at + bytes <= start + a.bytes);
+    let found =
+        table.find(at).filter(|(start, a)| a.access.contains(&agent) && at + bytes <= start + a.bytes);
     found.ok_or_else(|| format!("{at:#x} is no memory of {bytes} bytes that the agent can use"))?;
     // SAFETY: the allocation is alive and so long.
     Ok(unsafe { std::slice::from_raw_parts(at as *const u8, bytes) })
