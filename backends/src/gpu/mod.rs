@@ -37,7 +37,7 @@ pub fn forms(job: &Job) -> Result<Forms, String> {
     let mut modules: IdVec<KernelId, Vec<spirv::Module>> = IdVec::filled(psg.kernels.len(), Vec::new());
     // The other routes translate the module's text: they keep the library's loops.
     let tiles = job.options.vulkan && !matches!(job.want, Want::Amdgcn | Want::Ptx | Want::Device);
-    if job.options.vulkan || !job.options.chips.is_empty() {
+    if job.options.vulkan || job.options.gpu_agent.is_some() || !job.options.chips.is_empty() {
         let mut needed: IdVec<KernelId, bool> =
             IdVec::filled(psg.kernels.len(), matches!(job.want, Want::Spirv | Want::Amdgcn | Want::Ptx));
         let mut dispatched: IdVec<KernelId, bool> = IdVec::filled(psg.kernels.len(), false);
