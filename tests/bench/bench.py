@@ -7,7 +7,7 @@ latency  hello world: check, build, start
 executor dispatches and plain kernels on the host executor against OpenMP (not pinned; see executor.py)
 sync     synchronisation that the compiler placed against the same by hand in C, on the same runtime (wall time)
 vulkan   chains of small dispatches and round trips through Vulkan against the same by hand with ash (wall time)
-kernels  one kernel to SPIR-V, AMD code and PTX, alone and for all targets at once (wall time)
+kernels  one small kernel to SPIR-V, PTX and code for all AMD chips (processor and wall time)
 
 Environment: CLEFC (the compiler), CLANG (default clang-22), BENCH_RUNS (default 5), BENCH_SIZES (default 1000,10000).
 All runs but those of `sync`, `vulkan` and `kernels` are pinned to one processor; figures are processor time, medians; ratios are medians of pairwise ratios.
