@@ -134,7 +134,11 @@ fn device_code(job: &Job, forms: &gpu::Forms, answer: &mut Answer) -> Result<(),
         let text = gpu::llvm::module(chip, &launches, &emitter.data_layout())?;
         let wanted: Vec<Form> = kinds.iter().map(|(form, _)| *form).collect();
         let made = emitter.emit_text(&text, &wanted).map_err(|e| format!("{}: {e}", chip.name))?;
-        for (bytes, (_, ending)) in made.into_iter().zip(kinds) {
+        for (mut bytes, (form, ending)) in made.into_iter().zip(kinds) {
+            if *form == Form::Assembly {
+                let head = gpu::llvm::occupancy::comments(chip, &String::from_utf8_lossy(&bytes));
+                bytes.splice(..0, head.into_bytes());
+            }
             answer.files.push((format!("kernels.{}.{ending}", chip.name), bytes));
         }
         answer.timings.push((chip.name.to_string(), start.elapsed().as_micros() as u64));
