@@ -78,7 +78,7 @@ fn read(path: impl AsRef<Path>) -> Result<String, String> {
     fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-/// The page has a section for each published listing, and names the file that is compiled.
+/// The page has a section for each published listing, and names the file that is compiled in its place.
 fn sections() -> Result<(), String> {
     let page = read("docs/listings.md")?;
     let published: Vec<String> = files(&root().join("examples/listings"), "clef")
@@ -186,8 +186,7 @@ fn native(scratch: &Scratch) -> Result<PathBuf, String> {
 
 fn compiles(listing: &Listing) -> Result<(), String> {
     let scratch = Scratch::new();
-    let project =
-        if listing.checked == NATIVE { native(&scratch)? } else { root().join(listing.checked) };
+    let project = if listing.checked == NATIVE { native(&scratch)? } else { root().join(listing.checked) };
     let done = run(Command::new(clefc()).arg("check").arg(project), "")?;
     if done.code == 0 { Ok(()) } else { Err(format!("exit code {}\n{}", done.code, done.stderr)) }
 }
