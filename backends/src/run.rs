@@ -106,15 +106,12 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
 
 /// Dispatches to the NPU.
 fn npu(job: &Job, answer: &mut Answer) -> Result<(), String> {
-    match aie::module(job)? {
-        Ok(module) => {
-            if job.options.dump_after.as_deref() == Some("generic") {
-                answer.dump = Some(module.generic);
-            }
-            answer.files.push(("program.aie.mlir".to_string(), module.pretty.into_bytes()));
-        }
-        Err(refused) => answer.refused = refused,
+    let (module, refused) = aie::module(job)?;
+    if job.options.dump_after.as_deref() == Some("generic") {
+        answer.dump = Some(module.generic);
     }
+    answer.files.push(("program.aie.mlir".to_string(), module.pretty.into_bytes()));
+    answer.refused = refused;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! This program reads and writes files, runs the stages and shows their diagnostics. It never maps LLVM: code is made
 //! by `clefc-backend`, a second program that lies beside it.
 
+mod aiecc;
 mod backend;
 mod bindgen;
 mod cli;

@@ -20,6 +20,8 @@ pub struct Project {
     /// Agents of externs by entry point.
     pub agents: BTreeMap<String, String>,
     pub link: Link,
+    /// What the NPU's own compiler made of kernels, by the kernel's name; paths as in the project file.
+    pub npu_kernels: BTreeMap<String, NpuKernel>,
     /// The folder that the paths of the project file are relative to.
     pub folder: PathBuf,
     /// The executable's default path.
@@ -64,6 +66,28 @@ struct Manifest {
     build: Build,
     #[serde(default)]
     link: Link,
+    #[serde(default)]
+    npu: NpuTable,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct NpuTable {
+    #[serde(default)]
+    kernel: BTreeMap<String, NpuKernel>,
+}
+
+/// `[npu.kernel.NAME]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NpuKernel {
+    /// The image of the array.
+    pub pdi: PathBuf,
+    /// The instructions that start it.
+    pub instructions: PathBuf,
+    /// Its last object is `clef_status`.
+    #[serde(default)]
+    pub status: bool,
 }
 
 #[derive(Deserialize)]
@@ -130,6 +154,7 @@ fn single_file(path: &Path) -> Project {
         npu: Npu::default(),
         agents: BTreeMap::new(),
         link: Link::default(),
+        npu_kernels: BTreeMap::new(),
         folder: PathBuf::new(),
     }
 }
@@ -199,6 +224,7 @@ fn open_manifest(path: &Path) -> Result<Project, Diagnostic> {
         npu: manifest.compilation.npu,
         agents,
         link: manifest.link,
+        npu_kernels: manifest.npu.kernel,
         folder: folder.to_owned(),
         output,
     })

@@ -212,4 +212,6 @@ codes! {
     TOO_LARGE = 812;
     /// A library that the project file names is not there.
     LIBRARY_MISSING = 813;
+    /// Files for the NPU that the project names and that cannot be used.
+    NPU_FILES = 814;
 }

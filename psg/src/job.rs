@@ -49,6 +49,18 @@ pub struct Options {
     pub time_passes: bool,
     /// Foreign libraries that the program loads when it needs them.
     pub libraries: Vec<RuntimeLibrary>,
+    /// What the NPU's own compiler made of kernels.
+    pub npu: Vec<NpuFiles>,
+}
+
+/// A kernel for the NPU: the image of the array (PDI), and the instructions that start it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NpuFiles {
+    pub kernel: String,
+    pub image: Vec<u8>,
+    pub insts: Vec<u8>,
+    /// Behind its buffers the kernel takes a status object.
+    pub status: bool,
 }
 
 /// A foreign library that is not linked: its functions are looked up at their first call.
@@ -101,8 +113,8 @@ pub struct Answer {
     pub timings: Vec<(String, u64)>,
     /// From `dump_after`.
     pub dump: Option<String>,
-    /// Kernels that are dispatched to a GPU and have no form for the route asked for. If there are any, there are no
-    /// files.
+    /// Kernels that are dispatched to a GPU and have no form for the route asked for: then there are no files. Dispatches
+    /// to the NPU without a form: they are missing in the module.
     pub refused: Vec<Refused>,
 }
 

@@ -77,6 +77,45 @@ pub struct Kernel {
     pub host: Option<HostKernel>,
     /// Path of a prebuilt object, or null.
     pub object: *const c_char,
+    /// What the NPU's own compiler made of it, or null.
+    pub npu: *const NpuFiles,
+}
+
+/// A kernel for the NPU: the image of the array (PDI), and the instructions that start it. A program with some has the
+/// symbol `clef_npu_kernels`.
+#[repr(C)]
+pub struct NpuFiles {
+    pub image: *const u8,
+    pub image_bytes: u64,
+    pub insts: *const u8,
+    pub insts_bytes: u64,
+    /// 1: behind its buffers the kernel takes an [`NpuStatus`].
+    pub status: u64,
+}
+
+/// What a kernel on an NPU writes at its end.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug)]
+pub struct NpuStatus {
+    /// [`Status::kind`], and from bit 8 [`Status::file`].
+    pub kind: u32,
+    /// Line, and from bit 20 the column.
+    pub place: u32,
+    pub index: i32,
+    pub len: i32,
+}
+
+impl From<NpuStatus> for Status {
+    fn from(of: NpuStatus) -> Self {
+        Self {
+            kind: of.kind & 0xff,
+            line: of.place & 0xf_ffff,
+            column: of.place >> 20,
+            file: of.kind >> 8,
+            index: of.index.into(),
+            len: of.len.into(),
+        }
+    }
 }
 
 #[repr(C)]
@@ -267,4 +306,5 @@ pub struct HostEntry {
 //
 // Symbols of the compiled program that the runtime reads where they exist:
 //   const char* const clef_files[]; const uint32_t clef_n_files;   names for Status::file
+//   const uint32_t clef_npu_kernels;   how many kernels have files for the NPU
 //   const char clef_default_agents[];   "host" or "vulkan": who plays the GPU where CLEF_AGENTS does not say

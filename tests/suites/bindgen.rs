@@ -33,6 +33,8 @@ pub fn trials() -> Vec<Trial> {
         trial("bindgen/library_is_called", library_is_called),
         trial("bindgen/mistakes_have_codes", mistakes),
         trial("bindgen/link_settings", link_settings),
+        trial("bindgen/missing_functions_name_their_library", missing_functions),
+        trial("bindgen/ways_to_find_a_library", ways_to_find),
         trial("bindgen/loaded_at_run_time", loaded_at_run_time),
         trial("bindgen/callbacks_capture_nothing", callbacks_capture_nothing),
         trial("bindgen/used_handles_are_freed_once", used_handles),
@@ -310,4 +312,75 @@ fn link_settings() -> Result<(), String> {
     refused(&mut build(both), "CLEF0805", &["[link.library.nothing]", "static"])?;
     ok(&mut build("[link]\nlibraries = [\"m\"]\nrpath = [\"$ORIGIN/lib\"]"))?;
     same("what it prints", "hello\n", &ok(&mut Command::new(scratch.0.join("p")))?)
+}
+
+const CALLS_TWICE: &str = "module Main\n\n\
+    [<Extern(\"__twice\", EntryPoint = \"twice\")>]\nextern int twice(n: int)\n\n\
+    [<EntryPoint>]\nlet main (args: string array) : int =\n    printfn \"%d\" (twice 21)\n    0\n";
+
+/// A project that calls `twice` of the library `twice`, with these settings.
+fn calls_twice(scratch: &Scratch, link: &str) -> Command {
+    scratch.file("Main.clef", CALLS_TWICE);
+    let manifest = format!("[package]\nname = \"p\"\n[build]\nsources = [\"Main.clef\"]\n{link}\n");
+    scratch.file("p.fidproj", manifest);
+    let mut command = Command::new(clefc());
+    command.arg("build").arg(&scratch.0).arg("-o").arg(scratch.0.join("p"));
+    command
+}
+
+/// A function that no library has is reported with the library and the setting, in no linker's words.
+fn missing_functions() -> Result<(), String> {
+    let scratch = Scratch::new();
+    let unlinked = ["`twice`", "which is not linked", "add `[link.library.twice]`"];
+    refused(&mut calls_twice(&scratch, ""), "CLEF0807", &unlinked)?;
+    let source = scratch.file("thrice.c", "int thrice(int n) { return 3 * n; }\n");
+    let library = scratch.0.join("libtwice.so");
+    ok(Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source))?;
+    let link = "[link.library.twice]\npath = \".\"\npackage = \"libtwice-dev\"";
+    let lacks = ["`twice`", "lacks it", "`libtwice-dev`", "[link.library.twice]"];
+    refused(&mut calls_twice(&scratch, link), "CLEF0807", &lacks)?;
+    let done = run(&mut calls_twice(&scratch, link), "")?;
+    if done.stderr.contains("ld.") || done.stderr.contains("undefined") {
+        return Err(format!("the linker's own words:\n{}", done.stderr));
+    }
+    Ok(())
+}
+
+/// By path, by search folder and by pkg-config, shared and static: the program runs with each.
+fn ways_to_find() -> Result<(), String> {
+    let scratch = Scratch::new();
+    let source = scratch.file("twice.c", "int twice(int n) { return 2 * n; }\n");
+    let folder = scratch.0.join("lib");
+    std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
+    let (shared, hidden) = (folder.join("libtwice.so"), folder.join("hidden.so"));
+    let object = scratch.0.join("twice.o");
+    ok(Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&shared).arg(&source))?;
+    ok(Command::new("cc").args(["-c", "-o"]).arg(&object).arg(&source))?;
+    ok(Command::new("ar").arg("rcs").arg(folder.join("libtwice.a")).arg(&object))?;
+    let described =
+        format!("Name: twice\nDescription: d\nVersion: 1\nLibs: -L{} -ltwice\n", folder.display());
+    scratch.file("twice.pc", described);
+    // What is linked in needs no library when the program runs; what is shared does.
+    let ways = [
+        ("[link.library.twice]\npath = \"lib\"", false),
+        ("[link.library.twice]\npath = \"lib/libtwice.so\"", false),
+        ("[link.library.twice]\npath = \"lib\"\nkind = \"static\"", true),
+        ("[link]\nlibraries = [\"twice\"]\nsearch = [\"lib\"]\nrpath = [\"$ORIGIN/lib\"]", false),
+        ("[link]\npkg-config = [\"twice\"]", false),
+        ("[link.library.twice]\npkg-config = \"twice\"", false),
+        ("[link.library.twice]\npkg-config = \"twice\"\nkind = \"static\"", true),
+    ];
+    for (link, inside) in ways {
+        ok(calls_twice(&scratch, link).env("PKG_CONFIG_PATH", &scratch.0))?;
+        let program = scratch.0.join("p");
+        let printed = ok(&mut Command::new(&program)).map_err(|e| format!("{link}\n{e}"))?;
+        same(link, "42\n", &printed)?;
+        std::fs::rename(&shared, &hidden).map_err(|e| e.to_string())?;
+        let without = run(&mut Command::new(&program), "")?;
+        std::fs::rename(&hidden, &shared).map_err(|e| e.to_string())?;
+        if (without.code == 0) != inside {
+            return Err(format!("{link}\nwithout the shared library: exit code {}", without.code));
+        }
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use crate::litmus;
 use crate::trial;
 use clef_tests::{Done, Scratch, clefc, files, hsa_mock, root, run, same};
 use libtest_mimic::Trial;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,6 +28,8 @@ pub fn trials() -> Vec<Trial> {
     for (name, line) in litmus::lines() {
         trials.push(trial(format!("hsa/litmus/{name}"), move || litmus_line(&line)));
     }
+    trials.push(trial("hsa/run/hello", || same_as_host(&root().join("examples/hello/hello.clef"))));
+    trials.push(trial("hsa/sixteen_queues_of_two_gpus", sixteen_queues));
     trials.push(trial("hsa/conformance", conformance));
     trials.push(trial("hsa/agents_are_listed", listing));
     trials.push(trial("hsa/example", example));
@@ -193,6 +196,55 @@ fn batches() -> Result<(), String> {
         &|d| d.len() == 6,
     )
 }
+
+/// A chain through all queues of two GPUs: more contexts than any program had that was analysed as a whole before.
+fn sixteen_queues() -> Result<(), String> {
+    let mut chain = String::new();
+    for i in 0..16 {
+        let (from, to) = if i % 2 == 0 { ("a", "b") } else { ("b", "a") };
+        let _ = writeln!(
+            chain,
+            "    GPU.dispatchAt {} {} \"next\" {{| X = {from}.Address; Z = {to}.Address |}}",
+            i / 8,
+            i % 8
+        );
+    }
+    let folder = Scratch::new();
+    let text = format!("{CHAIN}{chain}    printfn \"%d %d\" a.[0] b.[15]\n    0\n");
+    let file = folder.file("Chain.clef", text);
+    let program = folder.0.join("program");
+    build(&file, &program, &[])?;
+    let log = folder.0.join("log").to_string_lossy().into_owned();
+    for seed in 0..8_u32 {
+        let seed = seed.to_string();
+        let wishes = [
+            ("CLEF_HSA_MOCK_AGENTS", "cpu gpu gpu npu"),
+            ("CLEF_HSA_MOCK_SEED", seed.as_str()),
+            ("CLEF_HSA_MOCK_LOG", log.as_str()),
+        ];
+        let _ = fs::remove_file(&log);
+        let done = run(&mut on_mock(&program, &wishes), "")?;
+        same(&format!("seed {seed}: {}", done.stderr), "16 15\n", &done.stdout)?;
+    }
+    let record = fs::read_to_string(&log).map_err(|e| e.to_string())?;
+    let queues = record.lines().filter(|l| l.starts_with("queue ")).count();
+    // The NPU's queue is made when the library is tried.
+    same("queues", "17", &queues.to_string())
+}
+
+const CHAIN: &str = "module Chain
+open BAREWire.HSA
+
+[<Kernel(\"next\")>]
+let next (x: UnifiedBuffer<int>) (z: UnifiedBuffer<int>) : unit =
+    for i in parallel (0 .. Buffer.length z - 1) do
+        z.[i] <- x.[i] + 1
+
+[<EntryPoint>]
+let main argv =
+    let a = allocateUnified<int> 64<bytes> [CPU; GPU_RDNA 0; GPU_RDNA 1] BalancedAccess
+    let b = allocateUnified<int> 64<bytes> [CPU; GPU_RDNA 0; GPU_RDNA 1] BalancedAccess
+";
 
 const BATCH: &str = "module Batch
 open BAREWire.HSA

@@ -14,6 +14,7 @@ mod kernels;
 mod litmus;
 mod managed;
 mod npu;
+mod npu_files;
 mod programs;
 mod random_agents;
 mod random_language;
@@ -55,6 +56,7 @@ fn main() {
     trials.extend(weakened::trials());
     trials.extend(kernels::trials());
     trials.extend(npu::trials());
+    trials.extend(npu_files::trials());
     trials.extend(abi::trials());
     trials.extend(random_agents::trials());
     trials.extend(validation::trials());

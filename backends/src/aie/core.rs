@@ -1,7 +1,7 @@
 //! A kernel's body as the code of one core: `scf`, `arith`, `math` and `memref` operations over static sizes.
 //!
 //! The launch domain becomes loops. A checked access out of range, a division by zero and a failure record themselves in
-//! the status object (kind, line, index, length; the first one wins) and go on with zero, as on a GPU. What has no form
+//! the status object (kind and file, line and column, index, length: `NpuStatus` of the runtime; the first one wins) and go on with zero, as on a GPU. What has no form
 //! is refused with place and reason.
 
 use crate::gpu::spirv::types::{self, Scalar};
@@ -379,9 +379,11 @@ impl<'a> Core<'a> {
         self.records = true;
         let span = self.psg.spans[node];
         let file = self.psg.files.get(span.file.0 as usize);
-        let line = file.map_or(0, |f| f.lines.line_column(span.start).0);
+        let (line, column) = file.map_or((0, 0), |f| f.lines.line_column(span.start));
+        let kind = kind | span.file.0 << 8;
+        let place = line.min(0xf_ffff) | column.min(0x7ff) << 20;
         let (zero, kind) = (self.constant("0 : i32"), self.constant(&format!("{kind} : i32")));
-        let line = self.constant(&format!("{line} : i32"));
+        let line = self.constant(&format!("{place} : i32"));
         let first = self.index(0);
         let old = self.op(&format!("memref.load {STATUS}[{first}] : {STATUS_TYPE}"));
         let free = self.op(&format!("arith.cmpi eq, {old}, {zero} : i32"));

@@ -37,8 +37,8 @@ pub struct Module {
     pub generic: String,
 }
 
-/// The module, or the dispatches that have no form. An error is a bug of the compiler.
-pub fn module(job: &Job) -> Result<Result<Module, Vec<Refused>>, String> {
+/// The module of the dispatches that have a form, and those that have none. An error is a bug of the compiler.
+pub fn module(job: &Job) -> Result<(Module, Vec<Refused>), String> {
     let psg = &job.psg;
     let mut sizes = Sizes::new(psg, &job.kernels);
     let mut designs: BTreeMap<String, Vec<Design>> = BTreeMap::new();
@@ -62,9 +62,6 @@ pub fn module(job: &Job) -> Result<Result<Module, Vec<Refused>>, String> {
             refused.push(Refused { kernel: name, span, why });
         }
     }
-    if !refused.is_empty() {
-        return Ok(Err(refused));
-    }
     let (mut pretty, mut generic) = (String::from("module {\n"), String::from("module {\n"));
     for design in designs.values().flatten() {
         pretty.push_str(&design.text(false));
@@ -73,7 +70,7 @@ pub fn module(job: &Job) -> Result<Result<Module, Vec<Refused>>, String> {
     pretty.push_str("}\n");
     generic.push_str("}\n");
     check::check(&pretty).map_err(|what| format!("the module for the NPU is not well formed: {what}"))?;
-    Ok(Ok(Module { pretty, generic }))
+    Ok((Module { pretty, generic }, refused))
 }
 
 /// A symbol that MLIR accepts.

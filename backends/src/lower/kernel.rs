@@ -90,7 +90,8 @@ impl Lower<'_> {
         });
         let name = self.c_string(&kernel.name);
         let object = kernel.object.map(|o| self.c_string(&o));
-        let ty = self.cx.struct_type(&[t.ptr, t.ptr, t.i32, t.i32, t.ptr, t.ptr, t.ptr]);
+        let npu = self.define_npu_files(&symbol, &kernel.name);
+        let ty = self.cx.struct_type(&[t.ptr, t.ptr, t.i32, t.i32, t.ptr, t.ptr, t.ptr, t.ptr]);
         self.constant_struct(&symbol, ty, true, |l| {
             let null = |l: &mut Self| l.cx.zero(t.ptr);
             let mut fields = vec![l.cx.address_of(&name), l.cx.address_of(&params)];
@@ -102,12 +103,39 @@ impl Lower<'_> {
             } else {
                 null(l)
             });
-            fields.push(match &object {
-                Some(o) => l.cx.address_of(o),
-                None => null(l),
-            });
+            for other in [&object, &npu] {
+                fields.push(match other {
+                    Some(o) => l.cx.address_of(o),
+                    None => null(l),
+                });
+            }
             fields
         });
+    }
+
+    /// The symbol of what the NPU's own compiler made of a kernel.
+    fn define_npu_files(&mut self, symbol: &str, kernel: &str) -> Option<String> {
+        let t = self.cx.ty;
+        let options = self.options;
+        let files = options.npu.iter().find(|f| f.kernel == kernel)?;
+        let name = format!("{symbol}.npu");
+        let parts = [("image", &files.image), ("insts", &files.insts)].map(|(part, bytes)| {
+            let part = format!("{name}.{part}");
+            let ty = self.cx.array_type(t.i8, bytes.len());
+            let value = self.cx.bytes(bytes);
+            self.cx.global(&part, ty, Some(value), true, Linkage::Internal);
+            (part, bytes.len() as i64)
+        });
+        let ty = self.cx.struct_type(&[t.ptr, t.i64, t.ptr, t.i64, t.i64]);
+        self.constant_struct(&name, ty, true, |l| {
+            let mut fields = Vec::new();
+            for (part, bytes) in &parts {
+                fields.extend([l.cx.address_of(part), l.cx.const_i64(*bytes)]);
+            }
+            fields.push(l.cx.const_i64(files.status.into()));
+            fields
+        });
+        Some(name)
     }
 
     /// What `gpu.launch_func` names: for each kernel a `gpu.module` with a function without body. The SPIR-V joins it in

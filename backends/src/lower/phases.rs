@@ -66,9 +66,13 @@ impl Lower<'_> {
         (rows.len(), table)
     }
 
-    /// What the runtime reads where it is there: file names for reports from kernels, and who plays the GPU.
+    /// What the runtime reads where it is there: kernels for the NPU, file names for reports from kernels, and who plays
+    /// the GPU.
     pub(super) fn define_program_data(&mut self) {
-        if !self.options.vulkan || self.forms.kernels.iter().all(|(_, list)| list.is_empty()) {
+        let carried = |name: &str| self.options.npu.iter().any(|f| f.kernel == name);
+        let n = self.psg.kernels.iter().filter(|(_, k)| carried(&k.name)).count();
+        let vulkan = self.options.vulkan && !self.forms.kernels.iter().all(|(_, list)| list.is_empty());
+        if n == 0 && !vulkan {
             return;
         }
         let t = self.cx.ty;
@@ -86,6 +90,13 @@ impl Lower<'_> {
         }
         let count = self.cx.int(t.i32, names.len() as i64);
         self.cx.global("clef_n_files", t.i32, Some(count), true, Linkage::External);
+        if n > 0 {
+            let count = self.cx.int(t.i32, n as i64);
+            self.cx.global("clef_npu_kernels", t.i32, Some(count), true, Linkage::External);
+        }
+        if !vulkan {
+            return;
+        }
         let agents = b"vulkan\0";
         let text = self.cx.bytes(agents);
         let ty = self.cx.array_type(t.i8, agents.len());

@@ -77,6 +77,7 @@ pub fn job(psg: Psg, opt_level: u8, want: Want) -> Job {
             dump_after: None,
             time_passes: false,
             libraries: Vec::new(),
+            npu: Vec::new(),
         },
         want,
     }

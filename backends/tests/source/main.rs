@@ -33,6 +33,7 @@ fn job(mut psg: Psg, opt_level: u8, want: Want) -> Job {
         dump_after: None,
         time_passes: false,
         libraries: Vec::new(),
+        npu: Vec::new(),
     };
     let table = fences::tables::find("hsa-gfx1151").expect("the table of the default GPU");
     let (plan, _) = fences::analyse(&psg, &kernels, &FenceOptions { table, agents: BTreeMap::new() });

@@ -1,11 +1,14 @@
 //! `clefc build`: from source to an executable; also what `run` and the code stages of `emit` share.
 
 use super::{Program, analysed_with, bug, fence_options, project_table, show_timings, table};
+use crate::aiecc;
 use crate::backend::{self, Failure};
 use crate::cli::{Arch, BuildArgs, CodeOptions, Input};
 use crate::link;
-use crate::project::{Gpu, Project};
+use crate::npu;
+use crate::project::{Gpu, Npu, Project};
 use crate::render;
+use crate::session::Session;
 use crate::stages::{self, Timings};
 use clef_frontend::codes;
 use clef_frontend::diagnostic::Diagnostic;
@@ -39,9 +42,9 @@ pub fn executable(
         return Err(input.fail(no_runtime()));
     }
     let request = Request { want: Want::Object, adversarial, dump_after: None };
-    let (answer, mut timings) = code_for(input, project, code, request)?;
+    let (answer, mut timings, foreign) = code_for(input, project, code, request)?;
     let object = answer.files.first().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
-    let linked = timings.measure("link", || link::link(project, object, target, code.release));
+    let linked = timings.measure("link", || link::link(project, object, &foreign, target, code.release));
     if code.time_passes {
         show_timings(&timings);
     }
@@ -62,21 +65,26 @@ pub struct Request {
     pub dump_after: Option<String>,
 }
 
-/// Runs all stages up to the back end's answer; shows diagnostics on the way.
+/// Runs all stages up to the back end's answer, with the foreign functions that the program declares; shows diagnostics
+/// on the way.
 pub fn code_for(
     input: &Input,
     project: &Project,
     code: CodeOptions,
     request: Request,
-) -> Result<(Answer, Timings), u8> {
+) -> Result<(Answer, Timings, Vec<link::Foreign>), u8> {
     let opt_level = code.opt_level.unwrap_or(if code.release { 3 } else { 2 });
     let mut program = analysed_with(input, project, stages::versions(opt_level))?;
     let mut timings = std::mem::take(&mut program.checked.timings);
     let routes = plans(input, project, code, &program, &mut timings)?;
     let Program { checked, mut analysed } = program;
+    let externs = analysed.psg.externs.iter();
+    let foreign = externs
+        .map(|(_, x)| link::Foreign { library: x.library.to_string(), entry: x.entry.to_string() })
+        .collect();
     timings.measure("counts", || rc::insert(&mut analysed.psg));
     stages::verified(&analysed.psg, "counts").map_err(bug)?;
-    let job = Job {
+    let mut job = Job {
         psg: analysed.psg,
         kernels: analysed.kernels,
         routes,
@@ -91,20 +99,53 @@ pub fn code_for(
             dump_after: request.dump_after,
             time_passes: code.time_passes,
             libraries: link::libraries::at_run_time(&project.link, &project.folder),
+            npu: Vec::new(),
         },
         want: request.want,
     };
-    let answer = timings.measure("back end", || backend::run(&job)).map_err(|failure| match failure {
-        Failure::User(diagnostic) => input.fail(diagnostic),
-        Failure::Bug(text) => bug(text),
-    })?;
+    let run = |job: &Job| {
+        backend::run(job).map_err(|failure| match failure {
+            Failure::User(diagnostic) => input.fail(diagnostic),
+            Failure::Bug(text) => bug(text),
+        })
+    };
+    if job.want == Want::Object {
+        files_for_npu(input, project, &mut job, &checked.session, &run)?;
+    }
+    let answer = timings.measure("back end", || run(&job))?;
     if !answer.refused.is_empty() {
         let refused: Vec<Diagnostic> = answer.refused.iter().map(|r| refusal(r, request.want)).collect();
         render::show(&checked.session, &render::in_order(refused), input.message_format);
         return Err(crate::output::ERRORS);
     }
     timings.0.extend(answer.timings.iter().map(|(name, micros)| (format!("  {name}"), *micros)));
-    Ok((answer, timings))
+    Ok((answer, timings, foreign))
+}
+
+/// What the project names for the NPU, and what the NPU's own compiler makes; a kernel whose files cannot be used or made
+/// is the host's, with a warning.
+fn files_for_npu(
+    input: &Input,
+    project: &Project,
+    job: &mut Job,
+    session: &Session,
+    run: &dyn Fn(&Job) -> Result<Answer, u8>,
+) -> Result<(), u8> {
+    let (mut files, mut found) = npu::files(project, &job.psg);
+    if project.npu == Npu::Xdna {
+        let before = std::mem::replace(&mut job.want, Want::Aie);
+        let answer = run(job)?;
+        job.want = before;
+        let text = answer.files.first().map(|(_, bytes)| String::from_utf8_lossy(bytes)).unwrap_or_default();
+        let forms = aiecc::Forms { text: &text, refused: &answer.refused };
+        let (made, warnings) = aiecc::compile(project, &job.psg, &forms);
+        files.extend(made);
+        found.extend(warnings);
+    }
+    let found = render::in_order(found);
+    render::show(session, &found, input.message_format);
+    job.options.npu = files;
+    if found.iter().any(Diagnostic::is_error) { Err(crate::output::ERRORS) } else { Ok(()) }
 }
 
 fn refusal(refused: &Refused, want: Want) -> Diagnostic {

@@ -59,6 +59,13 @@ const TOOLS: &[Tool] = &[
         find: || any(&["mlir-opt-22", "mlir-opt"]),
     },
     Tool {
+        what: "aie-opt and aiecc (mlir-aie)",
+        needed_for: "compiling kernels for the NPU",
+        required: false,
+        package: "",
+        find: || any(&["aie-opt"]).and(any(&["aiecc", "aiecc.py"])),
+    },
+    Tool {
         what: "libclang",
         needed_for: "clefc bindgen",
         required: false,

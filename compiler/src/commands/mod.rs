@@ -13,7 +13,7 @@ pub mod run;
 
 use crate::cli::Input;
 use crate::output;
-use crate::project::{Gpu, Npu, Project, Target};
+use crate::project::{Gpu, Project, Target};
 use crate::render;
 use crate::stages::{self, Analysed, Bug, Checked, Timings};
 use clef_frontend::codes;
@@ -38,9 +38,6 @@ pub fn available(project: &Project) -> Result<(), Diagnostic> {
     }
     if project.gpu == Gpu::Rocm {
         return refuse("the GPU route `rocm`", "`--gpu vulkan` or `--gpu host`");
-    }
-    if project.npu == Npu::Xdna {
-        return refuse("the NPU route `xdna`", "`--npu host`");
     }
     Ok(())
 }

@@ -24,8 +24,20 @@ const DRIVERS: &[&str] = &["cc", "clang-22", "clang", "gcc"];
 /// Linkers, as `-fuse-ld=` names them, with the program that must be there.
 const LINKERS: &[(&str, &str)] = &[("lld", "ld.lld"), ("mold", "ld.mold")];
 
+/// A foreign function, as `[<Extern(library, EntryPoint = entry)>]` declares it.
+pub struct Foreign {
+    pub library: String,
+    pub entry: String,
+}
+
 /// Writes the executable, whole or not at all.
-pub fn link(project: &Project, object: &[u8], target: &Path, strip: bool) -> Result<(), Diagnostic> {
+pub fn link(
+    project: &Project,
+    object: &[u8],
+    foreign: &[Foreign],
+    target: &Path,
+    strip: bool,
+) -> Result<(), Diagnostic> {
     let pending = Pending::new(target)?;
     let driver = DRIVERS.iter().find_map(|d| find_program(d)).ok_or_else(no_linker)?;
     let runtime = runtime_archive()?;
@@ -56,7 +68,7 @@ pub fn link(project: &Project, object: &[u8], target: &Path, strip: bool) -> Res
         Diagnostic::without_place(codes::NO_LINKER, text)
     })?;
     if !output.status.success() {
-        return Err(link_failed(&String::from_utf8_lossy(&output.stderr), project));
+        return Err(link_failed(&String::from_utf8_lossy(&output.stderr), project, foreign));
     }
     pending.commit()
 }
@@ -75,7 +87,7 @@ fn find_linker(program: &str) -> Option<PathBuf> {
 }
 
 /// Turns the linker's complaints into missing symbols and libraries by name.
-fn link_failed(said: &str, project: &Project) -> Diagnostic {
+fn link_failed(said: &str, project: &Project, foreign: &[Foreign]) -> Diagnostic {
     let mut missing: Vec<String> = Vec::new();
     let mut libraries: Vec<String> = Vec::new();
     for line in said.lines() {
@@ -96,16 +108,50 @@ fn link_failed(said: &str, project: &Project) -> Diagnostic {
         return library_missing(first, &libraries, project);
     }
     if !missing.is_empty() {
-        let text = format!(
-            "no library defines: {}",
-            missing.iter().map(|m| format!("`{m}`")).collect::<Vec<_>>().join(", ")
-        );
-        return Diagnostic::without_place(codes::LINK_FAILED, text)
-            .note("these functions are declared as externs and called by the program")
-            .help("name their library under `[link]` in the project file (docs/projects.md)");
+        return functions_missing(&missing, project, foreign);
     }
     let first = said.lines().next().unwrap_or("it gave no reason").to_owned();
     Diagnostic::without_place(codes::LINK_FAILED, "the linker could not make the executable").note(first)
+}
+
+/// Functions that no library has, with the library that their declaration names, and its setting.
+fn functions_missing(missing: &[String], project: &Project, foreign: &[Foreign]) -> Diagnostic {
+    let library = |entry: &String| foreign.iter().find(|f| f.entry == *entry).map(|f| f.library.as_str());
+    let plain = |name: &'_ str| name.strip_prefix("__").unwrap_or(name).to_owned();
+    let quoted: Vec<String> = missing.iter().map(|m| format!("`{m}`")).collect();
+    let text = format!("no library defines: {}", quoted.join(", "));
+    let mut diagnostic = Diagnostic::without_place(codes::LINK_FAILED, text);
+    let mut libraries: Vec<String> = missing.iter().filter_map(library).map(plain).collect();
+    libraries.sort();
+    libraries.dedup();
+    if libraries.is_empty() {
+        return diagnostic.note("no declaration of the program names these functions");
+    }
+    for name in &libraries {
+        let own = missing.iter().filter(|m| library(m).map(plain).as_ref() == Some(name));
+        let own: Vec<String> = own.map(|m| format!("`{m}`")).collect();
+        let settings = project.link.library.get(name);
+        let listed = settings.is_some() || project.link.libraries.contains(name);
+        let package =
+            settings.and_then(|l| l.package.as_deref()).map_or_else(String::new, |p| format!(" of `{p}`"));
+        diagnostic = if listed {
+            let setting =
+                if settings.is_some() { format!("[link.library.{name}]") } else { "[link] libraries".into() };
+            diagnostic
+                .note(format!(
+                    "{} should be in the library `{name}`, and the one that is linked lacks it",
+                    own.join(", ")
+                ))
+                .help(format!(
+                    "install a version{package} that has it, or correct `{setting}` in the project file"
+                ))
+        } else {
+            diagnostic
+                .note(format!("{} should be in the library `{name}`, which is not linked", own.join(", ")))
+                .help(format!("add `[link.library.{name}]` to the project file (docs/projects.md)"))
+        };
+    }
+    diagnostic
 }
 
 /// Libraries that the linker did not find by name.

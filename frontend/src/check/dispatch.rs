@@ -15,6 +15,10 @@ use crate::span::Span;
 use crate::typed::{AgentKind, DefId, DefKind, Dispatch, ExprId, ExprKind, Type};
 use ustr::Ustr;
 
+/// GPUs that a program can name, and queues of each: the runtime has a table of that size.
+const DEVICES: i64 = 4;
+const QUEUES: i64 = 8;
+
 /// Agent, device and queue of a form, and how many of its arguments name them.
 struct Place {
     agent: AgentKind,
@@ -103,6 +107,16 @@ impl<'a> Checker<'a> {
                 );
                 return Some(self.error_expr(span));
             };
+            let (what, most) = if (numbers, n) == (2, 0) { ("GPU", DEVICES) } else { ("queue", QUEUES) };
+            if value >= most {
+                let last = most - 1;
+                self.diags.push(
+                    Diagnostic::error(codes::BAD_KERNEL, arg.span, format!("there is no {what} {value}"))
+                        .here(format!("{what}s are 0 to {last}"))
+                        .help("GPUs are 0 to 3, and each has the queues 0 to 7"),
+                );
+                return Some(self.error_expr(span));
+            }
             match (numbers, n) {
                 (2, 0) => place.device = value as u32,
                 _ => place.queue = value as u32,

@@ -262,7 +262,7 @@ impl Search<'_> {
 
     /// Makes states equal that behave equally.
     fn simplify(&self, state: &mut State) {
-        let all = (1u16 << self.rules.skeleton.contexts.len()) - 1;
+        let all = bit(self.rules.skeleton.contexts.len() as u8) - 1;
         for fact in state.tokens.iter_mut().flat_map(|t| t.facts.iter_mut()) {
             if fact.known & bit(CPU) != 0 {
                 fact.known = all;

@@ -12,8 +12,8 @@ use smallvec::SmallVec;
 /// Newest dispatches that are remembered per fact. Forgetting one only makes the analysis more careful.
 const REMEMBERED: usize = 24;
 
-/// A set of contexts.
-pub type Set = u16;
+/// A set of contexts. There are at most 34: the host, the NPU, and eight queues of each of four GPUs.
+pub type Set = u64;
 
 pub const fn bit(context: u8) -> Set {
     1 << context

@@ -117,8 +117,6 @@ impl<'a> Run<'a> {
             .collect();
         queues.sort();
         queues.dedup();
-        // Sets of contexts are 16 bits wide.
-        queues.truncate(13);
         let contexts = [Context::Cpu, Context::Npu].into_iter().chain(queues).collect();
         let mut run = Self {
             psg,

@@ -160,8 +160,7 @@ fn code(_: Role, dispatch: &'static Dispatch) -> Result<Code, String> {
     Ok(Code {
         object: host_code::run as *const () as u64,
         kernarg_bytes: host_code::bytes(n) as u32,
-        group_bytes: 0,
-        private_bytes: 0,
+        ..Code::default()
     })
 }
 

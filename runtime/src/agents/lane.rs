@@ -8,12 +8,15 @@
 //! Whether something has ended is looked up without acquire; only a wait of the program (and the reuse of a slot)
 //! acquires, so that nothing but the fence plan makes an agent's writes visible to the host.
 
+mod npu;
+
 use super::table::{self, HsaApi, QueueHead, Role, Signal};
-use super::{Backing, backing, executor, host_code, params, resolve, route, stopped};
+use super::{Backing, backing, executor, host_code, instead, params, resolve, route, stopped};
 use crate::abi::{Arg, Dispatch, FLAG_BARRIER_BEFORE, FLAG_BARRIER_BEHIND, FLAG_CLEAN_HSA, Loc, Phase};
 use crate::stop::{Place, stop_at};
 use crate::vulkan::{Effect, Launch, PhaseLaunch, Vulkan};
 use crate::{buffers, hsa, trace};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,6 +32,9 @@ pub const RING: u32 = 1024;
 
 /// Bytes of a slot's block for kernel arguments; kernels with more get one of their own.
 const KERNARG: usize = 256;
+
+/// The sequence number of a dispatch that has ended already: nobody needs to wait for it.
+const NOTHING: u64 = 0;
 
 /// How long a waiter sleeps before it looks whether a kernel has stopped.
 const SLICE: u64 = 5_000_000;
@@ -58,6 +64,9 @@ struct Lane {
     /// Index + 1 of the newest packet written, and of the newest that the doorbell told of.
     newest: AtomicU64,
     rung: AtomicU64,
+    /// Where kernels of an NPU say that they stopped: a block for each slot. And up to which packet that was looked at.
+    statuses: OnceLock<usize>,
+    looked: AtomicU64,
     /// The next doorbell has the host's cache cleaned.
     clean: AtomicBool,
 }
@@ -68,6 +77,8 @@ struct Producer {
     kernargs: Vec<(*mut u8, usize)>,
     /// The arguments of the newest dispatch, resolved.
     args: Vec<Arg>,
+    /// Images of the NPU that the device knows of.
+    kernels: BTreeSet<u64>,
     /// The barrier-and packet (lane, index) that names each slot's signal.
     pins: Vec<Option<(usize, u64)>>,
 }
@@ -163,10 +174,13 @@ impl Lane {
                 next: 0,
                 kernargs: (0..size).map(|n| (block.wrapping_add(n * KERNARG), KERNARG)).collect(),
                 args: Vec::new(),
+                kernels: BTreeSet::new(),
                 pins: vec![None; size],
             }),
             newest: AtomicU64::new(0),
             rung: AtomicU64::new(0),
+            statuses: OnceLock::new(),
+            looked: AtomicU64::new(0),
             clean: AtomicBool::new(false),
         })
     }
@@ -204,6 +218,7 @@ impl Lane {
         {
             stopped::check();
         }
+        self.look(sequence);
     }
 
     /// Takes the next slot, behind its last packet and the barriers that name it.
@@ -317,6 +332,8 @@ pub unsafe fn submit(dispatch: &'static Dispatch, args: *const u64) {
     };
     match made {
         // SAFETY: sites are static and written by the host thread only.
+        Ok(NOTHING) => unsafe { (*dispatch.site).queue = 0 },
+        // SAFETY: as above.
         Ok(sequence) => unsafe {
             (*dispatch.site).sequence = sequence;
             (*dispatch.site).queue = number as u32 + 1;
@@ -357,11 +374,18 @@ unsafe fn submit_packets(
     flush(&dispatch.loc);
     // SAFETY: descriptors are static.
     let kernel = unsafe { &*dispatch.kernel };
-    if kernel.host.is_none() {
-        super::no_host_form(dispatch);
-    }
     let lane = lane(number)?;
-    let code = (lane.api.code)(lane.role, dispatch)?;
+    let code = match (backing(), lane.npu_packets()) {
+        (Backing::Hsa(machine), true) if !machine.has_npu_form(kernel) => None,
+        (_, true) => instead::or_host(dispatch, (lane.api.code)(lane.role, dispatch))?,
+        _ if kernel.host.is_none() => super::no_host_form(dispatch),
+        _ => Some((lane.api.code)(lane.role, dispatch)?),
+    };
+    let Some(code) = code else {
+        // SAFETY: the caller's promise.
+        unsafe { instead::run(number, dispatch, args) };
+        return Ok(NOTHING);
+    };
     let mut producer = lane.producer();
     order(lane, number, &mut producer, dispatch)?;
     let index = lane.claim(&mut producer)?;
@@ -378,20 +402,22 @@ unsafe fn submit_packets(
     };
     // An NPU's packet also lists its buffers.
     let bytes = (code.kernarg_bytes as usize).max(host_code::bytes(list.len()));
-    let needed = if lane.npu_packets() { bytes + 16 * list.len() } else { bytes };
+    let needed = if lane.npu_packets() { bytes + 16 * (list.len() + 1) } else { bytes };
     if producer.kernargs[at].1 < needed {
         producer.kernargs[at] = ((lane.api.kernarg)(lane.role, needed)?, needed);
     }
     let kernarg = producer.kernargs[at].0;
     // SAFETY: the block is long enough, and the agent is done with it.
     unsafe { host_code::write(kernarg, dispatch, &list) };
-    if dispatch.flags & FLAG_CLEAN_HSA != 0 {
+    // What the host has put into the NPU's memory for a kernel has to be cleaned as well.
+    let fresh = code.insts != 0 && producer.kernels.insert(code.object);
+    if dispatch.flags & FLAG_CLEAN_HSA != 0 || fresh {
         lane.clean.store(true, Ordering::Relaxed);
         trace::clean(dispatch);
     }
     if lane.npu_packets() {
         // SAFETY: as above.
-        unsafe { lane.publish_npu(index, code.object, (kernarg, bytes), params, &list) };
+        unsafe { lane.publish_npu(index, &code, (kernarg, bytes), params, &list)? };
     } else {
         let body = table::KernelBody {
             workgroup: [1; 3],
@@ -442,55 +468,6 @@ fn order(lane: &Lane, number: usize, producer: &mut Producer, dispatch: &Dispatc
         lane.publish(index, table::BARRIER_HEADER, 0, body);
     }
     Ok(())
-}
-
-impl Lane {
-    /// Whether the queue takes the NPU's own packets.
-    fn npu_packets(&self) -> bool {
-        self.role == Role::Npu && std::ptr::eq(self.api, &raw const hsa::queue::API)
-    }
-
-    /// Writes an NPU's packet. Instructions: the kernel's arguments; kernel arguments: the buffers' addresses, then
-    /// their sizes.
-    ///
-    /// # Safety
-    /// The block behind `insts` has 16 bytes for each argument behind its end.
-    unsafe fn publish_npu(
-        &self,
-        index: u64,
-        pdi: u64,
-        insts: (*mut u8, usize),
-        params: &[crate::abi::Param],
-        args: &[Arg],
-    ) {
-        (self.api.write_index)(self.queue, index + 1);
-        let packet = self.packet::<table::AiePacket>(index);
-        let buffers = || params.iter().zip(args).filter(|(p, _)| p.kind == 1);
-        let n = buffers().count();
-        // SAFETY: the caller's promise; the slot is this producer's until the header is stored.
-        unsafe {
-            let list = insts.0.add(insts.1).cast::<u64>();
-            for (i, (param, arg)) in buffers().enumerate() {
-                list.add(i).write(arg.value);
-                list.add(n + i).write(arg.len * u64::from(param.size));
-            }
-            (&raw mut (*packet).opcode).write(0);
-            (&raw mut (*packet).count).write(table::AIE_COUNT);
-            (&raw mut (*packet).reserved).write(0);
-            (&raw mut (*packet).completion).write(self.slot(index).signal());
-            (&raw mut (*packet).reserved2).write(0);
-            (&raw mut (*packet).insts_low).write(insts.0 as u64 as u32);
-            (&raw mut (*packet).insts_high).write((insts.0 as u64 >> 32) as u32);
-            (&raw mut (*packet).n_kernargs).write(n as u16);
-            (&raw mut (*packet).reserved3).write(0);
-            (&raw mut (*packet).kernarg).write(if n == 0 { 0 } else { list as u64 });
-            (&raw mut (*packet).insts_bytes).write(insts.1 as u64);
-            (&raw mut (*packet).pdi).write(pdi);
-            (&raw mut (*packet).reserved4).write(0);
-            (*packet).header.store(table::AIE_READY, Ordering::Release);
-        }
-        self.newest.store(index + 1, Ordering::Release);
-    }
 }
 
 /// Remembers on its buffers that a dispatch uses them.
@@ -690,6 +667,18 @@ pub fn wait(number: usize, sequence: u64, loc: *const Loc) {
 /// The newest sequence number of a lane of packets. Takes no lock: also asked on the way out after an error.
 fn newest(lane: &Lane) -> u64 {
     lane.newest.load(Ordering::Acquire)
+}
+
+/// The host is about to run a kernel in place of a lane's agent, or has done so: everything before it on the lane is
+/// over and seen, and the next doorbell tells the agent what the host wrote.
+pub fn hand_to_host(number: usize) {
+    if let Some(lane) = LANES_OF_ALL[number].get() {
+        match newest(lane) {
+            0 => {}
+            newest => lane.wait(newest),
+        }
+        lane.clean.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Waits for everything.

@@ -3,12 +3,13 @@
 //! - [`table`]: the shapes of HSA behind which agents are; [`executor`]: the embedded implementation on host threads.
 //!   [`crate::hsa`]: the one over ROCr's library. [`host_code`]: kernels as host functions, for both.
 //! - [`lane`]: a queue of the program: writes packets, knows what has ended.
-//! - [`stopped`]: kernels that had to stop. `tally`: how often a program synchronised.
+//! - [`instead`]: the host in place of an NPU that cannot run a kernel. [`stopped`]: kernels that had to stop. `tally`: how often a program synchronised.
 //!
 //! Nothing starts before the first dispatch or allocation needs it.
 
 pub mod executor;
 pub mod host_code;
+mod instead;
 pub mod lane;
 pub mod stopped;
 pub mod table;
@@ -16,8 +17,9 @@ mod tally;
 
 use crate::abi::{After, Arg, Dispatch, Kernel, Loc, Param, ROUTE_HSA, ROUTE_VULKAN};
 use crate::buffers::{self, Table};
-use crate::hsa::discover::Missing;
+use crate::hsa::discover::{self, Missing};
 use crate::hsa::machine::{self, Machine};
+use crate::hsa::npu;
 use crate::vulkan::Vulkan;
 use crate::{adversarial, start, stop, trace};
 use std::sync::OnceLock;
@@ -48,6 +50,11 @@ fn state() -> &'static State {
         }
         state
     })
+}
+
+/// Whether somebody asked for AMD agents: then nobody else plays for them.
+pub fn hsa_is_forced() -> bool {
+    start::variable_text(c"CLEF_AGENTS") == Some("hsa")
 }
 
 /// Who plays the GPU in this process; decided once.
@@ -98,10 +105,12 @@ fn cause(forced: Option<&str>, name: &str, what: &str) -> String {
     }
 }
 
-/// AMD agents, where nobody chose. Only a library that was named is looked at: programs carry no code for real
-/// instruction sets yet, so there is nothing to find in ROCr. One that does not work is reported, and the host plays.
+/// AMD agents, where nobody chose. Without a library that was named, ROCr is looked at by programs that carry kernels
+/// for an NPU only, where there is a driver: others have no code for real instruction sets. One that does not work is reported, and the host plays.
 fn found() -> Option<&'static Machine> {
-    start::variable(c"CLEF_HSA_LIBRARY")?;
+    if start::variable(c"CLEF_HSA_LIBRARY").is_none() && !(npu::carried() && discover::has_driver()) {
+        return None;
+    }
     match machine::open() {
         Ok(machine) => Some(machine),
         Err(Missing::Nothing(_)) => None,

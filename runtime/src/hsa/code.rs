@@ -5,8 +5,9 @@
 //! a packet is the address of a function. It takes the same path through reader, executable and symbol as an ELF file
 //! for a GPU does.
 
-use super::discover::AgentInfo;
+use super::discover::{AgentInfo, Kind};
 use super::machine::Machine;
+use super::npu;
 use super::sys::{self, Agent, Executable, Loaded, Reader, Symbol};
 use crate::abi::{self, Dispatch, HostCode, HostEntry, Kernel};
 use crate::agents::{host_code, params, stopped};
@@ -25,6 +26,11 @@ pub struct Code {
     pub kernarg_bytes: u32,
     pub group_bytes: u32,
     pub private_bytes: u32,
+    /// Of the NPU: its instructions, where they are not the arguments of a host function.
+    pub insts: u64,
+    pub insts_bytes: u64,
+    /// It takes an `NpuStatus` behind its buffers.
+    pub status: bool,
 }
 
 /// The agent's instruction set that this program has code for.
@@ -45,6 +51,9 @@ pub fn of(machine: &Machine, agent: &AgentInfo, dispatch: &'static Dispatch) -> 
     }
     // SAFETY: descriptors are static and well-formed.
     let kernel = unsafe { &*dispatch.kernel };
+    if let Some(files) = npu::files(kernel).filter(|_| agent.kind == Kind::Npu) {
+        return npu::load(machine, agent, files);
+    }
     let code = load(machine, agent.handle, kernel)?;
     loaded.insert(key, code);
     Ok(code)

@@ -95,6 +95,12 @@ impl Missing {
     }
 }
 
+/// Whether the kernel has a driver that ROCr could work with, for GPUs or NPUs: loading ROCr to find out takes longer
+/// than a small program runs.
+pub fn has_driver() -> bool {
+    ["/dev/kfd", "/dev/accel"].iter().any(|node| std::path::Path::new(node).exists())
+}
+
 /// Loads and starts the library that `CLEF_HSA_LIBRARY` names, else ROCr.
 pub fn open() -> Result<Found, Missing> {
     limited(open_now)

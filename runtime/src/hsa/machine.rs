@@ -5,7 +5,8 @@
 
 use super::discover::{self, AgentInfo, Kind, Missing, PoolInfo};
 use super::sys::{self, Agent, Functions, Pool};
-use super::{code, memory, queue};
+use super::{code, memory, npu, queue};
+use crate::abi::Kernel;
 use crate::agents::table::Role;
 
 /// A pool with what allocating from it needs.
@@ -21,7 +22,7 @@ pub struct Machine {
     pub cpu: Agent,
     /// GPUs whose instruction set this program has code for, in the library's order.
     pub gpus: Vec<AgentInfo>,
-    /// The NPU, if it can run this program's kernels.
+    /// The NPU, if it can run kernels of this program.
     pub npu: Option<AgentInfo>,
     /// The host's memory that every agent sees as it is.
     pub fine: PoolChoice,
@@ -51,8 +52,8 @@ fn open_now() -> Result<&'static Machine, Missing> {
             foreign.push(format!("{} ({})", agent.name, agent.isas.join(", ")));
         }
     }
-    let npu =
-        found.agents.iter().find(|a| a.kind == Kind::Npu && found.vmem && code::isa(a).is_some()).cloned();
+    let runs = |a: &AgentInfo| npu::carried() || code::isa(a).is_some();
+    let npu = found.agents.iter().find(|a| a.kind == Kind::Npu && found.vmem && runs(a)).cloned();
     if gpus.is_empty() && npu.is_none() {
         return Err(Missing::Nothing(if foreign.is_empty() {
             format!("`{library}` knows no GPU, and its NPU cannot run this program's kernels")
@@ -132,6 +133,12 @@ impl Machine {
         }
     }
 
+    /// Whether the NPU runs this kernel, as far as is known before it is tried.
+    pub fn has_npu_form(&self, kernel: &Kernel) -> bool {
+        let host = self.npu.as_ref().is_some_and(|a| code::isa(a).is_some());
+        npu::files(kernel).is_some() || host && kernel.host.is_some()
+    }
+
     /// Handles of all agents that buffers are for.
     pub fn devices(&self) -> Vec<Agent> {
         self.gpus.iter().chain(&self.npu).map(|a| a.handle).collect()
@@ -155,7 +162,9 @@ impl Machine {
         let roles = [(!self.gpus.is_empty()).then_some(gpu), self.npu.as_ref().map(|_| Role::Npu)];
         for role in roles.into_iter().flatten() {
             let agent = self.agent(role)?;
-            code::attempt(self, agent)?;
+            if code::isa(agent).is_some() {
+                code::attempt(self, agent)?;
+            }
             queue::keep(role, queue::create(self, role)?);
         }
         queue::signal(self, 0).map(|_| ())

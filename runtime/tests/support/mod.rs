@@ -54,6 +54,7 @@ pub fn kernel(name: &str, params: Vec<Param>, host: unsafe extern "C" fn(*const 
         phases: ptr::null(),
         host: Some(host),
         object: ptr::null(),
+        npu: ptr::null(),
     })
 }
 

@@ -4,6 +4,7 @@
 //!
 //! - Agents have the instruction set `clef-host`: a code object is a table of host functions ([`code`]), and a kernel
 //!   object the address of its entry, as a GPU's is that of its descriptor. Packets call the function.
+//! - An NPU also takes images and instructions, see [`pdi`].
 //! - A thread for each queue runs packets as they say. With a seed, all packets run one at a time, as late or as early
 //!   as the seed says, on each agent's own copy of memory: only headers, doorbells and signals move bytes ([`shadow`]).
 //! - Everything that programs tell it is written to a file, if one is named ([`record`]).
@@ -14,17 +15,18 @@
 //! |---|---|
 //! | `CLEF_HSA_MOCK_SEED=N` | incoherent memory and an order from that seed; 0: nothing runs before it is waited for |
 //! | `CLEF_HSA_MOCK_LOG=FILE` | the record |
-//! | `CLEF_HSA_MOCK_FAIL=FUNCTION` | that function returns `HSA_STATUS_ERROR` (`hsa_init=0x1008`: that status) |
+//! | `CLEF_HSA_MOCK_FAIL=FUNCTION` | that function returns `HSA_STATUS_ERROR` (`hsa_init=0x1008`: that status); `hsa_amd_memory_pool_allocate:npu`: for the NPU's own memory only |
 //! | `CLEF_HSA_MOCK_HANG=FUNCTION` | that function never returns |
 //! | `CLEF_HSA_MOCK_FAULT=KERNEL` | the queue that this kernel is dispatched to fails; `memory:KERNEL`: the kernel touches memory that is not there |
 //! | `CLEF_HSA_MOCK_WEAKEN=..` | one fence, barrier, clean or wait does less than it says ([`weaken`]) |
-//! | `CLEF_HSA_MOCK_AGENTS=cpu gpu npu` | which agents there are; `gpu=ISA` gives a GPU another instruction set |
+//! | `CLEF_HSA_MOCK_AGENTS=cpu gpu npu` | which agents there are; `gpu=ISA` gives a GPU another instruction set, `npu=ISA` an NPU |
 //!
 //! It does not: images, interprocess memory, agent dispatch packets, profiling.
 
 pub mod agents;
 pub mod code;
 pub mod memory;
+pub mod pdi;
 pub mod queue;
 pub mod record;
 pub mod shadow;

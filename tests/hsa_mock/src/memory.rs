@@ -90,6 +90,9 @@ pub unsafe extern "C" fn hsa_amd_memory_pool_allocate(
         if size == 0 || flags > 1 {
             return Err(INVALID_ARGUMENT);
         }
+        if agents::all()[owner].kind == Kind::Npu {
+            enter("hsa_amd_memory_pool_allocate:npu")?;
+        }
         if info.segment != 0 || size > info.bytes {
             return Err(INVALID_ALLOCATION);
         }

@@ -10,7 +10,7 @@ use crate::code::{self, Entry};
 use crate::weaken::OfQueue;
 use crate::{
     ERROR, EXCEPTION, INVALID_ARGUMENT, INVALID_PACKET_FORMAT, INVALID_QUEUE, INVALID_QUEUE_CREATION, Status,
-    enter, given, lock, memory, record, signal, status, wishes,
+    enter, given, lock, memory, pdi, record, signal, status, wishes,
 };
 use std::alloc::Layout;
 use std::ffi::c_void;
@@ -123,8 +123,13 @@ impl Queue {
         let (work, completion) = if self.npu {
             // `hsa_amd_aie_kernel_dispatch_packet_t`.
             let insts = u64::from(word(20) as u32) | u64::from(word(24) as u32) << 32;
-            let fine = header & 0xff == 0 && half(2) == 0 && half(4) == 24;
+            let zero = [&bytes[6..8], &bytes[16..20], &bytes[30..32], &bytes[56..64]];
+            let fine = header & 0xff == 0
+                && half(2) == 0
+                && half(4) == 24
+                && zero.iter().all(|b| b.iter().all(|b| *b == 0));
             let work = match code::kernel(word(48)) {
+                None if fine => pdi::work(self.agent, word(48), (insts, word(40)), (word(32), half(28))),
                 Some(entry) if fine && npu_arguments(entry, insts, word(40), half(28), word(32)) => {
                     Work::Kernel { entry, kernarg: insts as usize }
                 }
@@ -188,7 +193,8 @@ impl Queue {
             return true;
         }
         let mut table = memory::table();
-        if table.find(kernarg).is_none_or(|(_, a)| !self.npu && !a.access.contains(&self.agent)) {
+        let own = pdi::is_image(entry);
+        if !own && table.find(kernarg).is_none_or(|(_, a)| !self.npu && !a.access.contains(&self.agent)) {
             return true;
         }
         entry.params().iter().enumerate().filter(|(_, p)| p.kind == 1).any(|(n, _)| {
@@ -230,7 +236,8 @@ impl Queue {
         let what = match &packet.work {
             Work::Kernel { entry, .. } if self.npu => {
                 let buffers = u16::from_le_bytes([self.bytes(index)[28], self.bytes(index)[29]]);
-                format!("npu header={header:#06x} name={} buffers={buffers}", entry.name())
+                let image = if pdi::is_image(entry) { " image" } else { "" };
+                format!("npu header={header:#06x} name={} buffers={buffers}{image}", entry.name())
             }
             Work::Kernel { entry, .. } => format!("kernel header={header:#06x} name={}", entry.name()),
             Work::Barrier { dependencies, any } => {

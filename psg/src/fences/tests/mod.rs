@@ -2,6 +2,7 @@
 
 mod classics;
 mod examples;
+mod queues;
 mod random;
 mod scale;
 
