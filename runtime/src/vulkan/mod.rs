@@ -11,6 +11,7 @@
 //!
 //! It does not: use several devices, or survive the loss of the device (which is reported).
 
+mod cache;
 mod device;
 mod faults;
 mod managed;
