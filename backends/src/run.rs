@@ -174,7 +174,12 @@ fn for_chip(
     let text = gpu::llvm::module(chip, launches, &emitter.data_layout())?;
     let wanted: Vec<Form> = kinds.iter().map(|(form, _)| *form).collect();
     let made = emitter.emit_text(&text, &wanted).map_err(|e| format!("{}: {e}", chip.name))?;
-    let named = made.into_iter().zip(kinds);
-    let files = named.map(|(bytes, (_, ending))| (format!("kernels.{}.{ending}", chip.name), bytes));
-    Ok((files.collect(), (chip.name.to_string(), start.elapsed().as_micros() as u64)))
+    let named = made.into_iter().zip(kinds).map(|(mut bytes, (form, ending))| {
+        if *form == Form::Assembly && job.want != Want::Device {
+            let head = gpu::llvm::occupancy::comments(chip, &String::from_utf8_lossy(&bytes));
+            bytes.splice(..0, head.into_bytes());
+        }
+        (format!("kernels.{}.{ending}", chip.name), bytes)
+    });
+    Ok((named.collect(), (chip.name.to_string(), start.elapsed().as_micros() as u64)))
 }

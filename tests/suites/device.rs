@@ -146,6 +146,35 @@ GPU.dispatch "shift" {| By = 1; X = a.Address; Y = b.Address |}
 printfn "%d" b.[0]
 "#;
 
+/// Two dispatches in one batch stop, the first one below the buffer; one behind them is fine.
+const BELOW: &str = r#"open BAREWire.HSA
+[<Kernel("shift")>]
+let shift (by: int) (x: UnifiedBuffer<int>) (y: UnifiedBuffer<int>) : unit =
+    for i in parallel (0 .. Buffer.length y - 1) do
+        y.[i] <- x.[i + by]
+let a = allocateUnified<int> 400<bytes> [CPU; GPU_RDNA 0] PreferGPU
+let b = allocateUnified<int> 400<bytes> [CPU; GPU_RDNA 0] PreferGPU
+GPU.dispatch "shift" {| By = -1; X = a.Address; Y = b.Address |}
+GPU.dispatch "shift" {| By = 5; X = b.Address; Y = a.Address |}
+GPU.dispatch "shift" {| By = 0; X = a.Address; Y = b.Address |}
+printfn "%d" b.[0]
+"#;
+
+/// A write behind the end of a workgroup array, in front of a barrier.
+const OUT_OF_GROUP: &str = r#"open BAREWire.HSA
+[<Kernel("turn")>]
+[<WorkgroupSize(64)>]
+let turn (by: int) (y: UnifiedBuffer<int>) : unit =
+    for i in parallel (0 .. Buffer.length y - 1) do
+        let tile: int[] = workgroup 64
+        tile.[i % 64 + by] <- i
+        barrier ()
+        y.[i] <- tile.[63 - i % 64]
+let a = allocateUnified<int> 1024<bytes> [CPU; GPU_RDNA 0] PreferGPU
+GPU.dispatch "turn" {| By = 1; Y = a.Address |}
+printfn "%d" a.[0]
+"#;
+
 /// Launches without work: in one dimension, in the outer of two, and on a buffer of no bytes.
 const NOTHING: &str = r#"open BAREWire.HSA
 [<Kernel("fill")>]
@@ -188,6 +217,22 @@ fn cases() -> Vec<Case> {
                 "in kernel `shift` on the GPU, dispatched at",
                 "program.clef:8:",
             ],
+        ),
+        case(
+            "index_below_in_a_batch",
+            BELOW,
+            "",
+            "",
+            134,
+            &["program.clef:5:18: index -1 is out of range: the length is 100", "program.clef:8:1"],
+        ),
+        case(
+            "index_out_of_range_in_workgroup_memory",
+            OUT_OF_GROUP,
+            "",
+            "",
+            134,
+            &["program.clef:7:9: index 64 is out of range: the length is 64", "in kernel `turn` on the GPU"],
         ),
         case("domains_of_nothing", NOTHING, "", "5\n7 7 0\n", 0, &[]),
         case("few_groups_along_x", CHAIN, "groups=1", "2\n3\n", 0, &[]),

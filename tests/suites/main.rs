@@ -12,6 +12,7 @@ mod example;
 mod fuzz;
 mod hsa;
 mod kernels;
+mod listings;
 mod litmus;
 mod managed;
 mod npu;
@@ -49,6 +50,7 @@ fn main() {
     trials.extend(bad_input::trials());
     trials.extend(docs::trials());
     trials.extend(litmus::trials());
+    trials.extend(listings::trials());
     trials.extend(managed::trials());
     trials.extend(device::trials());
     trials.extend(example::trials());
