@@ -144,8 +144,8 @@ pub enum Kind {
     Hash,
     /// Every other operator.
     #[regex(r"[!%&*+\-/<=>?@^|~]+", priority = 1)]
-    #[regex(r"[+*\-/^]\.", priority = 1)]
-    #[regex(r"\.[+*\-/=<>]+[!%&*+\-/<=>?@^|~]*", priority = 1)]
+    #[regex(r"[!%&*+\-/<=>?@^|~]+\.", priority = 1)]
+    #[regex(r"\.[+*\-/=<>|&^%]+[!%&*+\-/<=>?@^|~]*\.?", priority = 1)]
     Op,
 
     #[token("abstract")]

@@ -448,8 +448,14 @@ impl<'a> State<'a> {
             match t.kind {
                 Kind::Less => depth += 1,
                 Kind::Greater => depth -= 1,
-                Kind::Op if self.slice(t.span).bytes().all(|b| b == b'>') => {
-                    depth = depth.saturating_sub((t.span.end - t.span.start) as usize);
+                Kind::Op if self.slice(t.span).trim_end_matches('.').bytes().all(|b| b == b'>') => {
+                    // `Map<int, Set<int>>.Empty`: the dot behind belongs to what follows.
+                    let text = self.slice(t.span);
+                    let closed = text.trim_end_matches('.').len();
+                    if text.ends_with('.') && closed != depth {
+                        return false;
+                    }
+                    depth = depth.saturating_sub(closed);
                 }
                 Kind::RAttr if depth == 1 && brackets == 0 => return true,
                 Kind::LParen | Kind::LBracket | Kind::LAnon => brackets += 1,

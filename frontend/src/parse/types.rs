@@ -293,6 +293,7 @@ impl Parser<'_, '_, '_> {
                 "|" => Kind::Bar,
                 "*" => Kind::Star,
                 "-" => Kind::Minus,
+                "." => Kind::Dot,
                 _ => Kind::Op,
             },
             _ => return self.expected("`>` after the type arguments"),
