@@ -103,7 +103,8 @@ impl<'a> Checker<'a> {
         if ready.is_empty() {
             return;
         }
-        let (group, rest): (Vec<_>, Vec<_>) = std::mem::take(waiting).into_iter().partition(|w| ready.contains(&w.0));
+        let (group, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(waiting).into_iter().partition(|w| ready.contains(&w.0));
         *waiting = rest;
         ready.iter().for_each(|&n| closed[n] = true);
         self.close_group(group.into_iter().map(|w| w.1).collect());

@@ -8,8 +8,20 @@ use ustr::Ustr;
 
 /// What a builder's syntax calls.
 const BUILDER: [&str; 14] = [
-    "Bind", "Return", "ReturnFrom", "Yield", "YieldFrom", "Zero", "Combine", "Delay", "Run", "For", "While", "Using",
-    "Source", "MergeSources",
+    "Bind",
+    "Return",
+    "ReturnFrom",
+    "Yield",
+    "YieldFrom",
+    "Zero",
+    "Combine",
+    "Delay",
+    "Run",
+    "For",
+    "While",
+    "Using",
+    "Source",
+    "MergeSources",
 ];
 
 /// The names, in the order of their appearance, with repetitions.

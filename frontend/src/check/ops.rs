@@ -515,8 +515,7 @@ impl<'a> Checker<'a> {
         let Some(expr) = p.expr else {
             // At a use of an `inline` function: only the types are of interest.
             let (_, ty) = self.value_expr(value, op);
-            let given =
-                if is_unary { p.a } else { self.types.make(Type::Tuple(operands.to_vec())) };
+            let given = if is_unary { p.a } else { self.types.make(Type::Tuple(operands.to_vec())) };
             if let Some((taken, result)) = self.types.as_fun(ty) {
                 self.unify_at(taken, given, p.span, Why::Nothing);
                 self.unify_at(p.result, result, p.span, Why::Nothing);

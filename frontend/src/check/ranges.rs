@@ -55,7 +55,8 @@ impl<'a> Checker<'a> {
                 return self.float_loop(&parts, run);
             }
             Some(Type::Char) if !parallel => {
-                let run = |c: &mut Self, value: ExprId| c.element_body(value, ty, pattern, LoopBody::Source(body));
+                let run =
+                    |c: &mut Self, value: ExprId| c.element_body(value, ty, pattern, LoopBody::Source(body));
                 return self.char_loop(&parts, run);
             }
             _ => self.require_range(ty, range.span),
@@ -155,8 +156,7 @@ impl<'a> Checker<'a> {
         let above = compare(self, Prim::Ge, x, end);
         let end = self.local_expr(to, span);
         let below = compare(self, Prim::Le, x, end);
-        let cond =
-            self.push(ExprKind::If { cond: falls, then: above, otherwise: below }, known.bool, span);
+        let cond = self.push(ExprKind::If { cond: falls, then: above, otherwise: below }, known.bool, span);
         let inner = body(self, x);
         let (at, by) = (self.local_expr(x, span), self.local_expr(step, span));
         let next = self.push(ExprKind::Prim(Prim::Add, vec![at, by]), ty, span);
