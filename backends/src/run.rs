@@ -2,7 +2,7 @@
 
 use crate::aie;
 use crate::gpu;
-use crate::gpu::llvm::target as chips;
+use crate::gpu::llvm::target::{self as chips, Chip, Family};
 use crate::job::{Answer, Job, Want};
 use crate::lower::Lower;
 use crate::mlir::Cx;
@@ -11,6 +11,9 @@ use std::time::Instant;
 
 /// Stack for lowering: deeply nested expressions recurse. Only what is touched is ever backed by memory.
 const STACK: usize = 1 << 30;
+
+/// Stack for a chip's code: LLVM's own passes recurse less, yet more than a thread's usual stack may hold.
+const CHIP_STACK: usize = 64 << 20;
 
 /// Does the job. Whatever goes wrong is a bug of the compiler and stands in [`Answer::bug`].
 pub fn run(job: &Job) -> Answer {
@@ -56,7 +59,7 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
         answer.files = all.map(|f| (format!("{}.spv", f.module.name), f.binary.clone())).collect();
         return Ok(());
     }
-    if matches!(job.want, Want::Amdgcn | Want::Ptx) {
+    if matches!(job.want, Want::Amdgcn | Want::Ptx | Want::Device) {
         return device_code(job, &forms, answer);
     }
     let start = Instant::now();
@@ -93,7 +96,7 @@ fn steps(job: &Job, answer: &mut Answer) -> Result<(), String> {
         Want::Object => ("program.o", Form::Object),
         Want::Asm => ("program.s", Form::Assembly),
         Want::Llvm => ("program.ll", Form::LlvmText),
-        Want::MlirOpt | Want::Mlir | Want::Spirv | Want::Amdgcn | Want::Ptx | Want::Aie => {
+        Want::MlirOpt | Want::Mlir | Want::Spirv | Want::Amdgcn | Want::Ptx | Want::Device | Want::Aie => {
             answer.files.push(("program.mlir".to_string(), cx.print(false).into_bytes()));
             return Ok(());
         }
@@ -115,29 +118,68 @@ fn npu(job: &Job, answer: &mut Answer) -> Result<(), String> {
     Ok(())
 }
 
-/// Assembly and objects of all kernels, for each chip of a family.
+/// Assembly and objects of the kernels, for each chip of a family, or for those that the executable carries. A thread
+/// for each chip; the order of the files is that of the chips.
 fn device_code(job: &Job, forms: &gpu::Forms, answer: &mut Answer) -> Result<(), String> {
-    let (chips, kinds): (_, &[(Form, &str)]) = match job.want {
-        Want::Ptx => (chips::NVIDIA, &[(Form::Assembly, "ptx")]),
-        _ => (chips::AMD, &[(Form::Assembly, "s"), (Form::Object, "o")]),
+    let chips: Vec<&Chip> = match job.want {
+        Want::Ptx => chips::NVIDIA.iter().collect(),
+        Want::Amdgcn => chips::AMD.iter().collect(),
+        _ => job.options.chips.iter().map(|name| chips::find(name)).collect::<Result<_, _>>()?,
     };
     let launches: Vec<_> = forms.kernels.iter().flat_map(|(_, list)| list).map(|form| &form.module).collect();
-    for chip in chips {
-        let start = Instant::now();
-        let target = Target {
-            triple: chip.triple(),
-            cpu: chip.name,
-            features: chip.features(),
-            opt_level: job.options.opt_level,
+    if launches.is_empty() && job.want == Want::Device {
+        return Ok(());
+    }
+    let launches = &launches;
+    let made = std::thread::scope(|scope| {
+        let start = |chip| {
+            let work = move || for_chip(job, chip, launches);
+            std::thread::Builder::new().stack_size(CHIP_STACK).spawn_scoped(scope, work)
         };
-        let mut emitter = Emitter::new(&target)?;
-        let text = gpu::llvm::module(chip, &launches, &emitter.data_layout())?;
-        let wanted: Vec<Form> = kinds.iter().map(|(form, _)| *form).collect();
-        let made = emitter.emit_text(&text, &wanted).map_err(|e| format!("{}: {e}", chip.name))?;
-        for (bytes, (_, ending)) in made.into_iter().zip(kinds) {
-            answer.files.push((format!("kernels.{}.{ending}", chip.name), bytes));
-        }
-        answer.timings.push((chip.name.to_string(), start.elapsed().as_micros() as u64));
+        let threads: Vec<_> = chips.into_iter().map(start).collect();
+        let end = |thread: std::io::Result<std::thread::ScopedJoinHandle<'_, _>>| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|_| Err("the back end panicked".into())),
+            Err(e) => Err(format!("no thread for a chip: {e}")),
+        };
+        threads.into_iter().map(end).collect::<Vec<Result<_, String>>>()
+    });
+    for one in made {
+        let (files, timing) = one?;
+        answer.files.extend(files);
+        answer.timings.push(timing);
     }
     Ok(())
+}
+
+type Named<T> = (String, T);
+
+fn for_chip(
+    job: &Job,
+    chip: &Chip,
+    launches: &[&gpu::spirv::Module],
+) -> Result<(Vec<Named<Vec<u8>>>, Named<u64>), String> {
+    let start = Instant::now();
+    let kinds: &[(Form, &str)] = match (job.want, chip.family()) {
+        (_, Family::Nvidia) => &[(Form::Assembly, "ptx")],
+        (Want::Device, Family::Amd) => &[(Form::Object, "o")],
+        (_, Family::Amd) => &[(Form::Assembly, "s"), (Form::Object, "o")],
+    };
+    let target = Target {
+        triple: chip.triple(),
+        cpu: chip.name,
+        features: chip.features(),
+        opt_level: job.options.opt_level,
+    };
+    let mut emitter = Emitter::new(&target)?;
+    let text = gpu::llvm::module(chip, launches, &emitter.data_layout())?;
+    let wanted: Vec<Form> = kinds.iter().map(|(form, _)| *form).collect();
+    let made = emitter.emit_text(&text, &wanted).map_err(|e| format!("{}: {e}", chip.name))?;
+    let named = made.into_iter().zip(kinds).map(|(mut bytes, (form, ending))| {
+        if *form == Form::Assembly && job.want != Want::Device {
+            let head = gpu::llvm::occupancy::comments(chip, &String::from_utf8_lossy(&bytes));
+            bytes.splice(..0, head.into_bytes());
+        }
+        (format!("kernels.{}.{ending}", chip.name), bytes)
+    });
+    Ok((named.collect(), (chip.name.to_string(), start.elapsed().as_micros() as u64)))
 }

@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and who answers.
 
+use crate::chips::{self, Chips};
 use crate::commands;
 use crate::emit::Stage;
 use crate::output;
@@ -66,6 +67,9 @@ struct Routes {
     /// Route to the GPU
     #[arg(long, value_enum)]
     gpu: Option<Gpu>,
+    /// Chips whose code the executable carries for its GPU: gfx1151,gfx942, or `all`, `none`
+    #[arg(long, value_name = "LIST", value_parser = chips::parse)]
+    chips: Option<Chips>,
     /// Route to the NPU
     #[arg(long, value_enum)]
     npu: Option<Npu>,
@@ -297,6 +301,7 @@ impl Input {
         let opened = project::open(&self.path).and_then(|mut project| {
             project.target = self.routes.target.unwrap_or(project.target);
             project.gpu = self.routes.gpu.unwrap_or(project.gpu);
+            project.chips = self.routes.chips.clone().or(project.chips);
             project.npu = self.routes.npu.unwrap_or(project.npu);
             commands::available(&project)?;
             Ok(project)

@@ -136,8 +136,8 @@ fn facts(psg: &Psg, facts: &KernelFacts) -> String {
 }
 
 fn code(args: &EmitArgs, project: &Project, want: Want) -> Result<u8, u8> {
-    let request = Request { want, adversarial: false, dump_after: args.dump_after.clone() };
-    let (answer, timings, _) = build::code_for(&args.input, project, args.code, request)?;
+    let request = Request { want, adversarial: false, dump_after: args.dump_after.clone(), carry: false };
+    let build::Made { answer, timings, .. } = build::code_for(&args.input, project, args.code, request)?;
     if args.code.time_passes {
         crate::commands::show_timings(&timings);
     }

@@ -6,8 +6,10 @@
 mod aiecc;
 mod backend;
 mod bindgen;
+mod chips;
 mod cli;
 mod commands;
+mod device_code;
 mod emit;
 mod library;
 mod link;

@@ -1,5 +1,6 @@
 //! Projects: a `.fidproj` file, or a single `.clef` file that needs none.
 
+use crate::chips::Chips;
 use crate::link::libraries::Link;
 use clef_frontend::codes;
 use clef_frontend::diagnostic::Diagnostic;
@@ -16,6 +17,8 @@ pub struct Project {
     pub sources: Vec<(PathBuf, String)>,
     pub target: Target,
     pub gpu: Gpu,
+    /// Chips whose code the executable carries, where the project or the command line lists them.
+    pub chips: Option<Chips>,
     pub npu: Npu,
     /// Agents of externs by entry point.
     pub agents: BTreeMap<String, String>,
@@ -42,9 +45,29 @@ pub enum Target {
 #[serde(rename_all = "lowercase")]
 pub enum Gpu {
     Vulkan,
+    /// An AMD GPU through HSA, with a code object for each of the project's chips
     Rocm,
+    /// The first that is there when the program runs: an AMD GPU through HSA, a GPU through Vulkan, the host
+    Any,
     #[default]
     Host,
+}
+
+impl Gpu {
+    /// Whether executables carry SPIR-V, and the plan that Vulkan needs.
+    pub fn has_spirv(self) -> bool {
+        matches!(self, Self::Vulkan | Self::Any)
+    }
+
+    /// Who plays the GPU where nobody says so when the program runs, as the runtime knows it; none: the host.
+    pub fn agent(self) -> Option<&'static str> {
+        match self {
+            Self::Vulkan => Some("vulkan"),
+            Self::Rocm => Some("hsa"),
+            Self::Any => Some("any"),
+            Self::Host => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, clap::ValueEnum)]
@@ -105,6 +128,7 @@ struct Compilation {
     target: Target,
     #[serde(default)]
     gpu: Gpu,
+    chips: Option<Chips>,
     #[serde(default)]
     npu: Npu,
 }
@@ -151,6 +175,7 @@ fn single_file(path: &Path) -> Project {
         sources: vec![(path.to_owned(), shown)],
         target: Target::default(),
         gpu: Gpu::default(),
+        chips: None,
         npu: Npu::default(),
         agents: BTreeMap::new(),
         link: Link::default(),
@@ -221,6 +246,7 @@ fn open_manifest(path: &Path) -> Result<Project, Diagnostic> {
         sources,
         target: manifest.compilation.target,
         gpu: manifest.compilation.gpu,
+        chips: manifest.compilation.chips,
         npu: manifest.compilation.npu,
         agents,
         link: manifest.link,

@@ -41,6 +41,10 @@ pub struct Options {
     pub triple: String,
     /// Kernels get a SPIR-V form.
     pub vulkan: bool,
+    /// Chips whose code objects the executable carries, by LLVM's names: `gfx1151`, `sm_90`.
+    pub chips: Vec<String>,
+    /// Who plays the GPU where nobody says so when the program runs: `vulkan`, `hsa`, `any`.
+    pub gpu_agent: Option<String>,
     /// Hooks for adversarial memory.
     pub adversarial: bool,
     pub debug_info: bool,
@@ -98,6 +102,9 @@ pub enum Want {
     Amdgcn,
     /// Kernels for NVIDIA's chips.
     Ptx,
+    /// Kernels that are dispatched to a GPU, for the chips of [`Options::chips`]: an object for each of AMD's, text for
+    /// NVIDIA's, named by the chip.
+    Device,
     /// Dispatches to the NPU, as text of the AIE dialects. The dump after `generic` is their generic form.
     Aie,
 }

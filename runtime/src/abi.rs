@@ -81,6 +81,18 @@ pub struct Kernel {
     pub npu: *const NpuFiles,
 }
 
+impl Kernel {
+    /// Launches on a GPU that have SPIR-V; all of a kernel's do, or none.
+    pub fn vulkan_phases(&self) -> &'static [Phase] {
+        if self.n_phases == 0 {
+            return &[];
+        }
+        // SAFETY: descriptors are static and well-formed.
+        let phases = unsafe { std::slice::from_raw_parts(self.phases, self.n_phases as usize) };
+        if phases.iter().all(|phase| !phase.spirv.is_null()) { phases } else { &[] }
+    }
+}
+
 /// A kernel for the NPU: the image of the array (PDI), and the instructions that start it. A program with some has the
 /// symbol `clef_npu_kernels`.
 #[repr(C)]
@@ -134,17 +146,21 @@ pub struct Param {
 #[repr(C)]
 pub struct Phase {
     pub extent: Option<ExtentFn>,
+    /// Null where the program has none.
     pub spirv: *const u32,
     /// Bytes.
     pub spirv_len: u64,
-    /// Entry point in the SPIR-V module.
+    /// Entry point in the SPIR-V module and in code objects.
     pub entry: *const c_char,
-    /// Work-items of a workgroup in x, y, z.
+    /// Indices of the domain that a workgroup takes on in x, y, z.
     pub local: [u32; 3],
     /// Push constants hold, in order: each parameter (buffer: address and element count, 16 bytes; scalar: 8 bytes),
     /// the extents (3 × 8 bytes), and the address of a [`Status`] block (8 bytes). This is their length in bytes. If
-    /// it exceeds 128, they hold one address (8 bytes) of a block with that content instead.
+    /// it exceeds 128, they hold one address (8 bytes) of a block with that content instead. On AMDGPU they are the
+    /// kernel's explicit arguments, whatever their length.
     pub push_len: u32,
+    /// Work-items of a workgroup in x, y, z, as packets say it; then a zero.
+    pub items: [u16; 4],
 }
 
 /// What a GPU kernel that had to stop writes (the first work-item that does so; zeroed before a launch, read after
@@ -275,6 +291,17 @@ pub struct Format {
     pub reserved: u8,
 }
 
+/// The program's kernels for one chip: `clef_code_objects` is the number of these (64 bits), and they follow. Names of
+/// kernels in it are those of [`Phase::entry`]; arguments are what [`Phase::push_len`] says, in memory, and behind them
+/// what the chip's ABI has there.
+#[repr(C)]
+pub struct CodeObject {
+    /// Name of the instruction set, as HSA's agents have it.
+    pub isa: *const c_char,
+    pub bytes: *const u8,
+    pub len: u64,
+}
+
 /// A kernel as agents with the instruction set `clef-host` take it: called with the address of its arguments.
 pub type HostFunction = unsafe extern "C" fn(kernarg: *const u8);
 
@@ -307,4 +334,5 @@ pub struct HostEntry {
 // Symbols of the compiled program that the runtime reads where they exist:
 //   const char* const clef_files[]; const uint32_t clef_n_files;   names for Status::file
 //   const uint32_t clef_npu_kernels;   how many kernels have files for the NPU
-//   const char clef_default_agents[];   "host" or "vulkan": who plays the GPU where CLEF_AGENTS does not say
+//   const uint64_t clef_code_objects[];   see `CodeObject`
+//   const char clef_default_agents[];   "vulkan", "hsa" or "any": who plays the GPU where CLEF_AGENTS does not say

@@ -34,6 +34,7 @@ fn gpu_kernel(name: &str) -> &'static Kernel {
         entry: text(name),
         local: [64, 1, 1],
         push_len: 64,
+        items: [64, 1, 1, 0],
     });
     leak(Kernel { n_phases: 1, phases: phase, ..unsafe { std::ptr::read(kernel) } })
 }

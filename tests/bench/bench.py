@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Benchmarks of clefc against peers, as ratios in one run: bench.py [host|compile|latency|executor|sync ...]
+"""Benchmarks of clefc against peers, as ratios in one run: bench.py [host|compile|latency|executor|sync|vulkan|kernels ...]
 
 host     generated host code on seven programs against clang -O3 (and rustc -O, ocamlopt where installed)
 compile  check and build of generated programs of N functions, against clang -O0 (and tcc, ocamlopt)
 latency  hello world: check, build, start
 executor dispatches and plain kernels on the host executor against OpenMP (not pinned; see executor.py)
 sync     synchronisation that the compiler placed against the same by hand in C, on the same runtime (wall time)
+vulkan   chains of small dispatches and round trips through Vulkan against the same by hand with ash (wall time)
+kernels  one small kernel to SPIR-V, PTX and code for all AMD chips (processor and wall time)
 
 Environment: CLEFC (the compiler), CLANG (default clang-22), BENCH_RUNS (default 5), BENCH_SIZES (default 1000,10000).
-All runs but those of `sync` are pinned to one processor; figures are processor time, medians; ratios are medians of pairwise ratios.
+All runs but those of `sync`, `vulkan` and `kernels` are pinned to one processor; figures are processor time, medians; ratios are medians of pairwise ratios.
 """
 import os
 import shutil
@@ -20,6 +22,10 @@ import time
 from pathlib import Path
 
 from executor import executor
+from kernels import kernels
+
+sys.path.append(str(Path(__file__).resolve().parent / "ash"))
+from compare import compare  # noqa: E402 (needs the path)
 
 PROCESSORS = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 HERE = Path(__file__).resolve().parent
@@ -145,9 +151,24 @@ def latency(work):
     print(f"hello, stripped: {os.path.getsize(out) / 1024:.0f} KiB")
 
 
-def sync(work):
+def every_processor():
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, PROCESSORS)  # agents are threads
+
+
+def vulkan(work):
+    every_processor()
+    here = HERE / "ash"
+    peer = work / "peer"
+    run(["cargo", "build", "--release", "--quiet", "--manifest-path", str(here / "Cargo.toml"), "--target-dir", str(peer)])
+    spirv, program = str(work / "next.spv"), str(work / "dispatch")
+    run(["spirv-as", "--target-env", "vulkan1.2", str(here / "next.spvasm"), "-o", spirv])
+    run([CLEFC, "build", "--release", "--gpu", "vulkan", str(here / "dispatch.clef"), "-o", program])
+    compare(program, str(peer / "release/clef-ash-peer"), spirv, max(RUNS, 9))
+
+
+def sync(work):
+    every_processor()
     here = HERE / "sync"
     archive = Path(CLEFC).resolve().parent / "../runtime/libclef_runtime.a"
     planned, by_hand = str(work / "planned"), str(work / "by_hand")
@@ -175,6 +196,7 @@ def main():
             print(f"\n{name}\n")
             {
                 "host": host, "compile": compile_speed, "latency": latency, "sync": sync,
+                "vulkan": vulkan, "kernels": lambda work: kernels(work, CLEFC, RUNS),
                 "executor": lambda work: executor(work, CLEFC, CLANG, RUNS),
             }[name](Path(folder))
 

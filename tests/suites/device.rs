@@ -5,6 +5,7 @@
 use crate::trial;
 use clef_tests::{Done, Scratch, clefc, run, vulkan_faults};
 use libtest_mimic::Trial;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What a case wants: the program, the layer's faults, what must be printed before, the exit code, what must be said.
@@ -23,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         .map(|case| trial(format!("device/{}", case.name), move || check(&case)))
         .collect();
     trials.push(trial("device/lost_with_copies_of_buffers", lost_with_copies));
+    trials.push(trial("device/pipelines_are_cached", pipelines_are_cached));
     trials
 }
 
@@ -144,6 +146,35 @@ GPU.dispatch "shift" {| By = 1; X = a.Address; Y = b.Address |}
 printfn "%d" b.[0]
 "#;
 
+/// Two dispatches in one batch stop, the first one below the buffer; one behind them is fine.
+const BELOW: &str = r#"open BAREWire.HSA
+[<Kernel("shift")>]
+let shift (by: int) (x: UnifiedBuffer<int>) (y: UnifiedBuffer<int>) : unit =
+    for i in parallel (0 .. Buffer.length y - 1) do
+        y.[i] <- x.[i + by]
+let a = allocateUnified<int> 400<bytes> [CPU; GPU_RDNA 0] PreferGPU
+let b = allocateUnified<int> 400<bytes> [CPU; GPU_RDNA 0] PreferGPU
+GPU.dispatch "shift" {| By = -1; X = a.Address; Y = b.Address |}
+GPU.dispatch "shift" {| By = 5; X = b.Address; Y = a.Address |}
+GPU.dispatch "shift" {| By = 0; X = a.Address; Y = b.Address |}
+printfn "%d" b.[0]
+"#;
+
+/// A write behind the end of a workgroup array, in front of a barrier.
+const OUT_OF_GROUP: &str = r#"open BAREWire.HSA
+[<Kernel("turn")>]
+[<WorkgroupSize(64)>]
+let turn (by: int) (y: UnifiedBuffer<int>) : unit =
+    for i in parallel (0 .. Buffer.length y - 1) do
+        let tile: int[] = workgroup 64
+        tile.[i % 64 + by] <- i
+        barrier ()
+        y.[i] <- tile.[63 - i % 64]
+let a = allocateUnified<int> 1024<bytes> [CPU; GPU_RDNA 0] PreferGPU
+GPU.dispatch "turn" {| By = 1; Y = a.Address |}
+printfn "%d" a.[0]
+"#;
+
 /// Launches without work: in one dimension, in the outer of two, and on a buffer of no bytes.
 const NOTHING: &str = r#"open BAREWire.HSA
 [<Kernel("fill")>]
@@ -186,6 +217,22 @@ fn cases() -> Vec<Case> {
                 "in kernel `shift` on the GPU, dispatched at",
                 "program.clef:8:",
             ],
+        ),
+        case(
+            "index_below_in_a_batch",
+            BELOW,
+            "",
+            "",
+            134,
+            &["program.clef:5:18: index -1 is out of range: the length is 100", "program.clef:8:1"],
+        ),
+        case(
+            "index_out_of_range_in_workgroup_memory",
+            OUT_OF_GROUP,
+            "",
+            "",
+            134,
+            &["program.clef:7:9: index 64 is out of range: the length is 64", "in kernel `turn` on the GPU"],
         ),
         case("domains_of_nothing", NOTHING, "", "5\n7 7 0\n", 0, &[]),
         case("few_groups_along_x", CHAIN, "groups=1", "2\n3\n", 0, &[]),
@@ -327,6 +374,11 @@ fn cases() -> Vec<Case> {
 /// Builds and runs a program behind the layer.
 fn behind(program: &str, faults: &str, memory: Option<&str>) -> Result<Done, String> {
     let folder = Scratch::new();
+    let binary = built(program, &folder)?;
+    run_behind(&binary, faults, memory, &folder)
+}
+
+fn built(program: &str, folder: &Scratch) -> Result<PathBuf, String> {
     let source = folder.file("program.clef", program);
     let binary = folder.0.join("program");
     let mut build = Command::new(clefc());
@@ -335,6 +387,11 @@ fn behind(program: &str, faults: &str, memory: Option<&str>) -> Result<Done, Str
     if built.code != 0 {
         return Err(built.stderr);
     }
+    Ok(binary)
+}
+
+/// Runs a program behind the layer, with its caches in a folder.
+fn run_behind(binary: &Path, faults: &str, memory: Option<&str>, folder: &Scratch) -> Result<Done, String> {
     folder.file("faults.json", manifest());
     let mut command = Command::new(binary);
     command
@@ -385,4 +442,52 @@ fn lost_with_copies() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The second run gets the first one's pipelines back; a damaged or foreign file reaches no driver and is replaced.
+fn pipelines_are_cached() -> Result<(), String> {
+    const MADE: &str = "pipeline cache: given nothing\npipeline cache: made\n";
+    const SERVED: &str = "pipeline cache: given 1\npipeline cache: served\n";
+    let folder = Scratch::new();
+    let binary = built(CHAIN, &folder)?;
+    let expect = |when: &str, told: &str| {
+        let done = run_behind(&binary, "cache=told", None, &folder)?;
+        if done.code == 0 && done.stdout == "2\n3\n" && done.stderr == told {
+            return Ok(());
+        }
+        Err(format!("{when}: exit code {}, {:?}, told {:?}", done.code, done.stdout, done.stderr))
+    };
+    expect("first run", MADE)?;
+    let files: Vec<PathBuf> = std::fs::read_dir(folder.0.join("clef"))
+        .and_then(|folder| folder.map(|entry| Ok(entry?.path())).collect())
+        .map_err(|error| error.to_string())?;
+    let [file] = &files[..] else { return Err(format!("files beside the cache: {files:?}")) };
+    let good = std::fs::read(file).map_err(|error| error.to_string())?;
+    expect("second run", SERVED)?;
+    let flip = |at: usize| {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let damaged = [
+        ("magic", flip(0)),
+        ("version", flip(8)),
+        ("driver", flip(40)),
+        ("length", flip(56)),
+        ("checksum", flip(64)),
+        ("last byte", flip(good.len() - 1)),
+        ("cut short", good[..good.len() - 1].to_vec()),
+        ("cut in the header", good[..20].to_vec()),
+        ("longer", [&good[..], b"x"].concat()),
+        ("empty", Vec::new()),
+        ("the driver's data alone", good[72..].to_vec()),
+    ];
+    for (what, bytes) in damaged {
+        std::fs::write(file, bytes).map_err(|error| error.to_string())?;
+        expect(what, MADE)?;
+        if std::fs::read(file).ok().as_deref() != Some(&good) {
+            return Err(format!("{what}: the file was not replaced"));
+        }
+    }
+    expect("last run", SERVED)
 }

@@ -113,6 +113,50 @@ fn code_objects() -> Result<(), String> {
             return Err(format!("{chip}: {undefined} undefined symbols, where only the empty one should be"));
         }
         notes(&read.stdout, wave).map_err(|what| format!("{chip}: {what}"))?;
+        let assembly = std::fs::read_to_string(folder.0.join(format!("kernels.{chip}.s")));
+        occupancy(&assembly.map_err(|e| e.to_string())?).map_err(|what| format!("{chip}: {what}"))?;
+    }
+    Ok(())
+}
+
+/// The table at the head of the assembly has for each kernel what LLVM counted behind its code, and why it is not more.
+fn occupancy(assembly: &str) -> Result<(), String> {
+    let rows: Vec<Vec<&str>> = assembly
+        .lines()
+        .map_while(|line| line.strip_prefix("; "))
+        .filter(|line| line.starts_with("std_"))
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    if rows.len() != LAUNCHES {
+        return Err(format!("the occupancy of {} kernels for {LAUNCHES} launches", rows.len()));
+    }
+    for row in &rows {
+        let &[name, vgprs, sgprs, shared, scratch, _, waves, why, ..] = &row[..] else {
+            return Err(format!("a row without all figures: {row:?}"));
+        };
+        let code = assembly.split_once(&format!("\n{name}:")).ok_or(format!("there is no code of {name}"))?.1;
+        // On some chips ordinary and accumulation registers are counted together.
+        let all = if code.contains("; TotalNumVgprs") { "; TotalNumVgprs" } else { "; NumVgprs" };
+        let counted = |key: &str| {
+            let line = code.split_once(&format!("{key}: "))?.1.lines().next()?;
+            line.split(' ').next()
+        };
+        let figures = [
+            (all, vgprs),
+            ("; TotalNumSgprs", sgprs),
+            ("; LDSByteSize", shared),
+            ("; ScratchSize", scratch),
+            ("; Occupancy", waves),
+        ];
+        for (key, ours) in figures {
+            if counted(key) != Some(ours) {
+                return Err(format!("{name}: {ours} for `{key}`, and LLVM counted {:?}", counted(key)));
+            }
+        }
+        let full = waves == if assembly.contains("gfx942") { "8" } else { "16" };
+        if full != (why == "nothing") {
+            return Err(format!("{name}: {waves} wavefronts, limited by {why}"));
+        }
     }
     Ok(())
 }

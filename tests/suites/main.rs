@@ -3,6 +3,7 @@
 mod abi;
 mod bad_input;
 mod bindgen;
+mod code_objects;
 mod device;
 mod diagnostics;
 mod docs;
@@ -11,6 +12,7 @@ mod example;
 mod fuzz;
 mod hsa;
 mod kernels;
+mod listings;
 mod litmus;
 mod managed;
 mod npu;
@@ -48,10 +50,12 @@ fn main() {
     trials.extend(bad_input::trials());
     trials.extend(docs::trials());
     trials.extend(litmus::trials());
+    trials.extend(listings::trials());
     trials.extend(managed::trials());
     trials.extend(device::trials());
     trials.extend(example::trials());
     trials.extend(trace::trials());
+    trials.extend(code_objects::trials());
     trials.extend(hsa::trials());
     trials.extend(weakened::trials());
     trials.extend(kernels::trials());

@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 /// One launch, ready to be embedded.
 pub struct Form {
     pub module: spirv::Module,
-    /// The SPIR-V binary.
+    /// The SPIR-V binary; empty where the executable carries none.
     pub binary: Vec<u8>,
 }
 
@@ -36,8 +36,8 @@ pub fn forms(job: &Job) -> Result<Forms, String> {
     let psg = &job.psg;
     let mut modules: IdVec<KernelId, Vec<spirv::Module>> = IdVec::filled(psg.kernels.len(), Vec::new());
     // The other routes translate the module's text: they keep the library's loops.
-    let tiles = !matches!(job.want, Want::Amdgcn | Want::Ptx);
-    if job.options.vulkan {
+    let tiles = job.options.vulkan && !matches!(job.want, Want::Amdgcn | Want::Ptx | Want::Device);
+    if job.options.vulkan || job.options.gpu_agent.is_some() || !job.options.chips.is_empty() {
         let mut needed: IdVec<KernelId, bool> =
             IdVec::filled(psg.kernels.len(), matches!(job.want, Want::Spirv | Want::Amdgcn | Want::Ptx));
         let mut dispatched: IdVec<KernelId, bool> = IdVec::filled(psg.kernels.len(), false);
@@ -63,6 +63,7 @@ pub fn forms(job: &Job) -> Result<Forms, String> {
     let sources: Vec<Source> = modules
         .iter()
         .flat_map(|(_, list)| list)
+        .filter(|_| job.options.vulkan && job.want != Want::Device)
         .map(|m| Source { name: &m.name, text: &m.text, target_env: &m.target_env })
         .collect();
     let mut binaries = serialise(&sources)?.into_iter();

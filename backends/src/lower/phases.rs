@@ -34,26 +34,38 @@ impl Lower<'_> {
         let mut rows = Vec::new();
         for (n, (phase, form)) in shape.phases.iter().zip(forms).enumerate() {
             let symbol = |what: &str| format!("clef.kernel.{}.{what}.{n}", kernel.name);
-            let code = symbol("spirv");
-            let ty = self.cx.array_type(self.cx.ty.i8, form.binary.len());
-            let bytes = self.cx.bytes(&form.binary);
-            self.cx.global(&code, ty, Some(bytes), true, Linkage::Internal);
+            let code = (!form.binary.is_empty()).then(|| {
+                let code = symbol("spirv");
+                let ty = self.cx.array_type(self.cx.ty.i8, form.binary.len());
+                let bytes = self.cx.bytes(&form.binary);
+                self.cx.global(&code, ty, Some(bytes), true, Linkage::Internal);
+                code
+            });
             let extent = symbol("extent");
             self.define_extent(&extent, kernel, phase);
             let entry = self.c_string(&form.module.name);
             rows.push((extent, code, entry, form));
         }
         let t = self.cx.ty;
-        let row = self.cx.struct_type(&[t.ptr, t.ptr, t.i64, t.ptr, t.i32, t.i32, t.i32, t.i32]);
+        let row = self.cx.struct_type(&[
+            t.ptr, t.ptr, t.i64, t.ptr, t.i32, t.i32, t.i32, t.i32, t.i16, t.i16, t.i16, t.i16,
+        ]);
         let ty = self.cx.array_type(row, rows.len());
         self.constant_struct(&table, ty, true, |l| {
             rows.iter()
                 .map(|(extent, code, entry, form)| {
-                    let mut fields = vec![l.cx.address_of(extent), l.cx.address_of(code)];
+                    let code = match code {
+                        Some(code) => l.cx.address_of(code),
+                        None => l.cx.zero(l.cx.ty.ptr),
+                    };
+                    let mut fields = vec![l.cx.address_of(extent), code];
                     fields.push(l.cx.const_i64(form.binary.len() as i64));
                     fields.push(l.cx.address_of(entry));
                     for size in form.module.local.into_iter().chain([form.module.push_len]) {
                         fields.push(l.cx.const_i32(size.into()));
+                    }
+                    for items in form.module.items.into_iter().chain([0]) {
+                        fields.push(l.cx.const_int(l.cx.ty.i16, items.into()));
                     }
                     let mut value = l.cx.undef(row);
                     for (i, field) in fields.into_iter().enumerate() {
@@ -71,8 +83,8 @@ impl Lower<'_> {
     pub(super) fn define_program_data(&mut self) {
         let carried = |name: &str| self.options.npu.iter().any(|f| f.kernel == name);
         let n = self.psg.kernels.iter().filter(|(_, k)| carried(&k.name)).count();
-        let vulkan = self.options.vulkan && !self.forms.kernels.iter().all(|(_, list)| list.is_empty());
-        if n == 0 && !vulkan {
+        let gpu = !self.forms.kernels.iter().all(|(_, list)| list.is_empty());
+        if n == 0 && !gpu {
             return;
         }
         let t = self.cx.ty;
@@ -94,11 +106,9 @@ impl Lower<'_> {
             let count = self.cx.int(t.i32, n as i64);
             self.cx.global("clef_npu_kernels", t.i32, Some(count), true, Linkage::External);
         }
-        if !vulkan {
-            return;
-        }
-        let agents = b"vulkan\0";
-        let text = self.cx.bytes(agents);
+        let Some(agents) = self.options.gpu_agent.as_ref().filter(|_| gpu) else { return };
+        let agents = format!("{agents}\0");
+        let text = self.cx.bytes(agents.as_bytes());
         let ty = self.cx.array_type(t.i8, agents.len());
         self.cx.global("clef_default_agents", ty, Some(text), true, Linkage::External);
     }

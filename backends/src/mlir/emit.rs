@@ -114,6 +114,11 @@ impl Emitter {
             // SAFETY: the machine is alive.
             unsafe { ffi::LLVMSetTargetMachineFastISel(machine, 1) };
         }
+        if target.triple.starts_with("amdgcn") {
+            // With what LLVM says of registers and occupancy behind each kernel.
+            // SAFETY: the machine is alive.
+            unsafe { ffi::LLVMSetTargetMachineAsmVerbosity(machine, 1) };
+        }
         let mut emitter = Self { machine, triple, opt_level: target.opt_level, timings: Vec::new() };
         emitter.time("target machine", start);
         Ok(emitter)

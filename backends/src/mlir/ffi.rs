@@ -40,6 +40,7 @@ unsafe extern "C" {
         reloc: c_int,
         code_model: c_int,
     ) -> Raw;
+    pub fn LLVMSetTargetMachineAsmVerbosity(machine: Raw, verbose: c_int);
     pub fn LLVMSetTargetMachineFastISel(machine: Raw, enable: c_int);
     pub fn LLVMCreateTargetDataLayout(machine: Raw) -> Raw;
     pub fn LLVMCopyStringRepOfTargetData(layout: Raw) -> *mut c_char;

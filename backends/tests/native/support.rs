@@ -72,6 +72,8 @@ pub fn job(psg: Psg, opt_level: u8, want: Want) -> Job {
             cpu: "x86-64-v3".to_string(),
             triple: "x86_64-unknown-linux-gnu".to_string(),
             vulkan: false,
+            chips: Vec::new(),
+            gpu_agent: None,
             adversarial: false,
             debug_info: true,
             dump_after: None,

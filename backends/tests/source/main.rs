@@ -28,6 +28,8 @@ fn job(mut psg: Psg, opt_level: u8, want: Want) -> Job {
         cpu: "x86-64-v3".to_owned(),
         triple: "x86_64-unknown-linux-gnu".to_owned(),
         vulkan: false,
+        chips: Vec::new(),
+        gpu_agent: None,
         adversarial: false,
         debug_info: true,
         dump_after: None,

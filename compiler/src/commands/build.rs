@@ -1,12 +1,14 @@
 //! `clefc build`: from source to an executable; also what `run` and the code stages of `emit` share.
 
-use super::{Program, analysed_with, bug, fence_options, project_table, show_timings, table};
+use super::{Program, analysed_with, bug, fence_options, show_timings, table};
 use crate::aiecc;
 use crate::backend::{self, Failure};
+use crate::chips;
 use crate::cli::{Arch, BuildArgs, CodeOptions, Input};
+use crate::device_code::{self, CodeObject};
 use crate::link;
 use crate::npu;
-use crate::project::{Gpu, Npu, Project};
+use crate::project::{Npu, Project};
 use crate::render;
 use crate::session::Session;
 use crate::stages::{self, Timings};
@@ -41,10 +43,11 @@ pub fn executable(
     if code.arch == Arch::Aarch64 {
         return Err(input.fail(no_runtime()));
     }
-    let request = Request { want: Want::Object, adversarial, dump_after: None };
-    let (answer, mut timings, foreign) = code_for(input, project, code, request)?;
+    let request = Request { want: Want::Object, adversarial, dump_after: None, carry: true };
+    let Made { answer, mut timings, foreign, code_objects } = code_for(input, project, code, request)?;
     let object = answer.files.first().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
-    let linked = timings.measure("link", || link::link(project, object, &foreign, target, code.release));
+    let parts = link::Parts { object, code_objects: &code_objects };
+    let linked = timings.measure("link", || link::link(project, &parts, &foreign, target, code.release));
     if code.time_passes {
         show_timings(&timings);
     }
@@ -63,16 +66,21 @@ pub struct Request {
     pub want: Want,
     pub adversarial: bool,
     pub dump_after: Option<String>,
+    /// Make the code objects that the executable carries, too.
+    pub carry: bool,
 }
 
-/// Runs all stages up to the back end's answer, with the foreign functions that the program declares; shows diagnostics
-/// on the way.
-pub fn code_for(
-    input: &Input,
-    project: &Project,
-    code: CodeOptions,
-    request: Request,
-) -> Result<(Answer, Timings, Vec<link::Foreign>), u8> {
+/// What the back end made, and what linking it needs.
+pub struct Made {
+    pub answer: Answer,
+    pub timings: Timings,
+    /// Foreign functions that the program declares.
+    pub foreign: Vec<link::Foreign>,
+    pub code_objects: Vec<CodeObject>,
+}
+
+/// Runs all stages up to the back end's answer; shows diagnostics on the way.
+pub fn code_for(input: &Input, project: &Project, code: CodeOptions, request: Request) -> Result<Made, u8> {
     let opt_level = code.opt_level.unwrap_or(if code.release { 3 } else { 2 });
     let mut program = analysed_with(input, project, stages::versions(opt_level))?;
     let mut timings = std::mem::take(&mut program.checked.timings);
@@ -92,8 +100,12 @@ pub fn code_for(
             opt_level,
             cpu: code.arch.cpu().to_owned(),
             triple: code.arch.triple().to_owned(),
-            vulkan: project.gpu == Gpu::Vulkan
-                || matches!(request.want, Want::Spirv | Want::Amdgcn | Want::Ptx),
+            vulkan: project.gpu.has_spirv() || matches!(request.want, Want::Spirv | Want::Amdgcn | Want::Ptx),
+            chips: chips::carried(project.gpu, project.chips.as_ref())
+                .iter()
+                .map(|chip| chip.name().to_owned())
+                .collect(),
+            gpu_agent: project.gpu.agent().map(str::to_owned),
             adversarial: request.adversarial,
             debug_info: !code.release,
             dump_after: request.dump_after,
@@ -103,23 +115,33 @@ pub fn code_for(
         },
         want: request.want,
     };
-    let run = |job: &Job| {
-        backend::run(job).map_err(|failure| match failure {
-            Failure::User(diagnostic) => input.fail(diagnostic),
-            Failure::Bug(text) => bug(text),
-        })
+    let failed = |failure| match failure {
+        Failure::User(diagnostic) => input.fail(diagnostic),
+        Failure::Bug(text) => bug(text),
     };
+    let run = |job: &Job| backend::run(job).map_err(failed);
     if job.want == Want::Object {
         files_for_npu(input, project, &mut job, &checked.session, &run)?;
     }
-    let answer = timings.measure("back end", || run(&job))?;
+    let device = (request.carry && !job.options.chips.is_empty()).then(|| device_code::Task::start(&job));
+    let answer = timings.measure("back end", || run(&job));
+    // The other task ends before anything is said of this one.
+    let device = device.map(device_code::Task::finish);
+    let answer = answer?;
     if !answer.refused.is_empty() {
         let refused: Vec<Diagnostic> = answer.refused.iter().map(|r| refusal(r, request.want)).collect();
         render::show(&checked.session, &render::in_order(refused), input.message_format);
         return Err(crate::output::ERRORS);
     }
     timings.0.extend(answer.timings.iter().map(|(name, micros)| (format!("  {name}"), *micros)));
-    Ok((answer, timings, foreign))
+    let mut code_objects = Vec::new();
+    if let Some(made) = device {
+        let made = made.map_err(failed)?;
+        timings.0.push(("code objects, beside it".to_owned(), made.micros));
+        timings.0.extend(made.timings.into_iter().map(|(name, micros)| (format!("  {name}"), micros)));
+        code_objects = made.objects;
+    }
+    Ok(Made { answer, timings, foreign, code_objects })
 }
 
 /// What the project names for the NPU, and what the NPU's own compiler makes; a kernel whose files cannot be used or made
@@ -170,8 +192,8 @@ fn plans(
     timings: &mut Timings,
 ) -> Result<Vec<RoutePlan>, u8> {
     let mut wanted = vec![(Route::Hsa, "hsa-gfx1151")];
-    if project.gpu == Gpu::Vulkan {
-        wanted.push((Route::Vulkan, project_table(project)));
+    if project.gpu.has_spirv() {
+        wanted.push((Route::Vulkan, "vulkan"));
     }
     let mut plans = Vec::new();
     for (route, name) in wanted {

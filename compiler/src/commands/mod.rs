@@ -36,9 +36,6 @@ pub fn available(project: &Project) -> Result<(), Diagnostic> {
         Target::Rdma => return refuse("the transport tier `rdma`", "`--target hsa` or `--target cpu`"),
         Target::Cpu | Target::Hsa => {}
     }
-    if project.gpu == Gpu::Rocm {
-        return refuse("the GPU route `rocm`", "`--gpu vulkan` or `--gpu host`");
-    }
     Ok(())
 }
 
@@ -46,7 +43,7 @@ pub fn available(project: &Project) -> Result<(), Diagnostic> {
 pub fn project_table(project: &Project) -> &'static str {
     match project.gpu {
         Gpu::Vulkan => "vulkan",
-        Gpu::Rocm | Gpu::Host => "hsa-gfx1151",
+        Gpu::Rocm | Gpu::Any | Gpu::Host => "hsa-gfx1151",
     }
 }
 

@@ -1,11 +1,13 @@
 //! Linking an object with the runtime by driving `cc` (or `clang`), with `lld` where it is installed.
 
+mod carried;
 mod device;
 pub mod libraries;
 
-pub use device::code_object;
+pub use device::{code_object, link_object};
 
 use crate::backend::find_program;
+use crate::device_code::CodeObject;
 use crate::output::{Pending, reason};
 use crate::project::Project;
 use clef_frontend::codes;
@@ -30,10 +32,16 @@ pub struct Foreign {
     pub entry: String,
 }
 
+/// What an executable is made of, beside the runtime.
+pub struct Parts<'a> {
+    pub object: &'a [u8],
+    pub code_objects: &'a [CodeObject],
+}
+
 /// Writes the executable, whole or not at all.
 pub fn link(
     project: &Project,
-    object: &[u8],
+    parts: &Parts<'_>,
     foreign: &[Foreign],
     target: &Path,
     strip: bool,
@@ -44,13 +52,13 @@ pub fn link(
     let folder = Scratch::new()?;
     // The name is fixed: it ends up in the executable's symbol table.
     let object_path = folder.0.join("program.o");
-    fs::write(&object_path, object).map_err(|e| {
-        let text = format!("cannot write to the temporary folder `{}`: {}", folder.0.display(), reason(&e));
-        Diagnostic::without_place(codes::UNWRITABLE, text)
-            .help("set TMPDIR to a folder that you may write to")
-    })?;
+    folder.write(&object_path, parts.object)?;
     let mut command = Command::new(&driver);
-    command.arg("-o").arg(pending.path()).arg(&object_path).arg(&runtime);
+    command.arg("-o").arg(pending.path()).arg(&object_path);
+    if !parts.code_objects.is_empty() {
+        command.arg(carried::assembly(&folder, parts.code_objects)?);
+    }
+    command.arg(&runtime);
     command.args(["-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--as-needed", "-lm", "-lpthread", "-ldl"]);
     if let Some((name, path)) = LINKERS.iter().find_map(|(name, program)| Some((name, find_linker(program)?)))
     {
@@ -231,6 +239,17 @@ impl Scratch {
             codes::UNWRITABLE,
             format!("`{}` is full of old folders of clefc", base.display()),
         ))
+    }
+}
+
+impl Scratch {
+    /// Writes a file of the folder.
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Diagnostic> {
+        fs::write(path, bytes).map_err(|e| {
+            let text = format!("cannot write to the temporary folder `{}`: {}", self.0.display(), reason(&e));
+            Diagnostic::without_place(codes::UNWRITABLE, text)
+                .help("set TMPDIR to a folder that you may write to")
+        })
     }
 }
 

@@ -8,11 +8,13 @@
 //! Whether something has ended is looked up without acquire; only a wait of the program (and the reuse of a slot)
 //! acquires, so that nothing but the fence plan makes an agent's writes visible to the host.
 
+mod gpu;
 mod npu;
+mod status;
 
 use super::table::{self, HsaApi, QueueHead, Role, Signal};
 use super::{Backing, backing, executor, host_code, instead, params, resolve, route, stopped};
-use crate::abi::{Arg, Dispatch, FLAG_BARRIER_BEFORE, FLAG_BARRIER_BEHIND, FLAG_CLEAN_HSA, Loc, Phase};
+use crate::abi::{Arg, Dispatch, FLAG_BARRIER_BEFORE, FLAG_BARRIER_BEHIND, FLAG_CLEAN_HSA, Loc};
 use crate::stop::{Place, stop_at};
 use crate::vulkan::{Effect, Launch, PhaseLaunch, Vulkan};
 use crate::{buffers, hsa, trace};
@@ -30,8 +32,10 @@ pub const LANES: usize = 1 + DEVICES * QUEUES;
 /// Slots of a ring that a loaded library is asked for.
 pub const RING: u32 = 1024;
 
-/// Bytes of a slot's block for kernel arguments; kernels with more get one of their own.
+/// Bytes of a slot's block for kernel arguments; kernels with more get one of their own. The implicit arguments of AMD's
+/// ABI alone are 256.
 const KERNARG: usize = 256;
+const KERNARG_OF_GPU: usize = 512;
 
 /// The sequence number of a dispatch that has ended already: nobody needs to wait for it.
 const NOTHING: u64 = 0;
@@ -64,7 +68,7 @@ struct Lane {
     /// Index + 1 of the newest packet written, and of the newest that the doorbell told of.
     newest: AtomicU64,
     rung: AtomicU64,
-    /// Where kernels of an NPU say that they stopped: a block for each slot. And up to which packet that was looked at.
+    /// Where kernels say that they stopped: a block for each slot. And up to which packet that was looked at.
     statuses: OnceLock<usize>,
     looked: AtomicU64,
     /// The next doorbell has the host's cache cleaned.
@@ -162,7 +166,9 @@ impl Lane {
         let api = api(role);
         let queue = (api.queue_create)(role)?;
         let size = queue.size as usize;
-        let block = (api.kernarg)(role, KERNARG * size)?;
+        let launches = matches!(role, Role::Gpu { .. }) && std::ptr::eq(api, &raw const hsa::queue::API);
+        let bytes = if launches { KERNARG_OF_GPU } else { KERNARG };
+        let block = (api.kernarg)(role, bytes * size)?;
         let slot =
             || Slot { signal: AtomicU64::new(0), owner: AtomicU64::new(0), dispatch: AtomicPtr::default() };
         Ok(Self {
@@ -172,7 +178,7 @@ impl Lane {
             slots: std::iter::repeat_with(slot).take(size).collect(),
             producer: Mutex::new(Producer {
                 next: 0,
-                kernargs: (0..size).map(|n| (block.wrapping_add(n * KERNARG), KERNARG)).collect(),
+                kernargs: (0..size).map(|n| (block.wrapping_add(n * bytes), bytes)).collect(),
                 args: Vec::new(),
                 kernels: BTreeSet::new(),
                 pins: vec![None; size],
@@ -248,6 +254,14 @@ impl Lane {
         const { assert!(size_of::<T>() == 64) };
         // SAFETY: the index is inside the ring.
         unsafe { self.queue.base.add(self.at(index)).cast() }
+    }
+
+    /// A slot's block for arguments, long enough.
+    fn kernarg(&self, producer: &mut Producer, at: usize, bytes: usize) -> Result<*mut u8, String> {
+        if producer.kernargs[at].1 < bytes {
+            producer.kernargs[at] = ((self.api.kernarg)(self.role, bytes)?, bytes);
+        }
+        Ok(producer.kernargs[at].0)
     }
 
     /// Writes a packet, header last.
@@ -378,7 +392,9 @@ unsafe fn submit_packets(
     let code = match (backing(), lane.npu_packets()) {
         (Backing::Hsa(machine), true) if !machine.has_npu_form(kernel) => None,
         (_, true) => instead::or_host(dispatch, (lane.api.code)(lane.role, dispatch))?,
-        _ if kernel.host.is_none() => super::no_host_form(dispatch),
+        _ if kernel.host.is_none() && std::ptr::eq(lane.api, &raw const executor::API) => {
+            super::no_host_form(dispatch)
+        }
         _ => Some((lane.api.code)(lane.role, dispatch)?),
     };
     let Some(code) = code else {
@@ -388,6 +404,10 @@ unsafe fn submit_packets(
     };
     let mut producer = lane.producer();
     order(lane, number, &mut producer, dispatch)?;
+    if !code.launches.is_empty() {
+        // SAFETY: the caller's promise.
+        return unsafe { lane.submit_launches(&mut producer, number, dispatch, args, code.launches) };
+    }
     let index = lane.claim(&mut producer)?;
     let at = lane.at(index);
     lane.slots[at].dispatch.store(std::ptr::from_ref(dispatch).cast_mut(), Ordering::Release);
@@ -403,10 +423,7 @@ unsafe fn submit_packets(
     // An NPU's packet also lists its buffers.
     let bytes = (code.kernarg_bytes as usize).max(host_code::bytes(list.len()));
     let needed = if lane.npu_packets() { bytes + 16 * (list.len() + 1) } else { bytes };
-    if producer.kernargs[at].1 < needed {
-        producer.kernargs[at] = ((lane.api.kernarg)(lane.role, needed)?, needed);
-    }
-    let kernarg = producer.kernargs[at].0;
+    let kernarg = lane.kernarg(&mut producer, at, needed)?;
     // SAFETY: the block is long enough, and the agent is done with it.
     unsafe { host_code::write(kernarg, dispatch, &list) };
     // What the host has put into the NPU's memory for a kernel has to be cleaned as well.
@@ -428,16 +445,19 @@ unsafe fn submit_packets(
             object: code.object,
             kernarg: kernarg as u64,
         };
-        let header = if dispatch.header == 0 {
-            table::header(table::KERNEL_DISPATCH, table::SCOPE_NONE, table::SCOPE_NONE)
-        } else {
-            dispatch.header
-        };
-        lane.publish(index, header, 1, table::Body { kernel: body });
+        lane.publish(index, header_of(dispatch), 1, table::Body { kernel: body });
     }
     producer.args = list;
     lane.announce();
     Ok(index + 1)
+}
+
+/// The plan's header.
+fn header_of(dispatch: &Dispatch) -> u16 {
+    match dispatch.header {
+        0 => table::header(table::KERNEL_DISPATCH, table::SCOPE_NONE, table::SCOPE_NONE),
+        header => header,
+    }
 }
 
 /// Puts the dispatch behind those of other lanes that it must follow: by barrier-and packets, or, where the queue has
@@ -528,12 +548,12 @@ unsafe fn submit_vulkan(
     }
     // SAFETY: descriptors are static.
     let kernel = unsafe { &*dispatch.kernel };
-    if kernel.n_phases == 0 {
-        return Err("it has no form for the GPU".into());
+    let phases = kernel.vulkan_phases();
+    if phases.is_empty() {
+        return Err("it has no form for a GPU through Vulkan".into());
     }
     // SAFETY: as above.
-    let (params, phases): (_, &[Phase]) =
-        unsafe { (params(kernel), std::slice::from_raw_parts(kernel.phases, kernel.n_phases as usize)) };
+    let params = unsafe { params(kernel) };
     let (mut host, mut device) = (Vec::new(), Vec::new());
     let mut follow = Vec::new();
     for (other, sequence) in after(dispatch, number) {

@@ -19,7 +19,7 @@ use crate::abi::{After, Arg, Dispatch, Kernel, Loc, Param, ROUTE_HSA, ROUTE_VULK
 use crate::buffers::{self, Table};
 use crate::hsa::discover::{self, Missing};
 use crate::hsa::machine::{self, Machine};
-use crate::hsa::npu;
+use crate::hsa::{npu, objects};
 use crate::vulkan::Vulkan;
 use crate::{adversarial, start, stop, trace};
 use std::sync::OnceLock;
@@ -57,6 +57,11 @@ pub fn hsa_is_forced() -> bool {
     start::variable_text(c"CLEF_AGENTS") == Some("hsa")
 }
 
+/// Whether the program was built for AMD agents.
+pub fn built_for_hsa() -> bool {
+    stopped::default_agents() == Some("hsa")
+}
+
 /// Who plays the GPU in this process; decided once.
 pub fn backing() -> &'static Backing {
     &state().backing
@@ -73,10 +78,11 @@ fn choose() -> State {
     let host = State { backing: Backing::Host, route: ROUTE_HSA };
     let simulated = adversarial::seed().is_some();
     match forced.or(built).unwrap_or("host") {
-        "host" | "hsa" if simulated => State { backing: Backing::Adversarial, route: ROUTE_HSA },
+        "host" | "hsa" | "any" if simulated => State { backing: Backing::Adversarial, route: ROUTE_HSA },
         "vulkan" if simulated => State { backing: Backing::Adversarial, route: ROUTE_VULKAN },
         "host" if forced.is_some() => host,
         "host" => found().map_or(host, |machine| State { backing: Backing::Hsa(machine), route: ROUTE_HSA }),
+        "any" => first(),
         "hsa" => match machine::open() {
             Ok(machine) => State { backing: Backing::Hsa(machine), route: ROUTE_HSA },
             Err(why) => unavailable(format_args!(
@@ -93,7 +99,7 @@ fn choose() -> State {
             )),
         },
         other => unavailable(format_args!(
-            "CLEF_AGENTS is `{other}`; it must be `host` (no device needed), `hsa` or `vulkan`"
+            "CLEF_AGENTS is `{other}`; it must be `host` (no device needed), `hsa`, `vulkan`, or `any` (the first that is there)"
         )),
     }
 }
@@ -105,19 +111,41 @@ fn cause(forced: Option<&str>, name: &str, what: &str) -> String {
     }
 }
 
-/// AMD agents, where nobody chose. Without a library that was named, ROCr is looked at by programs that carry kernels
-/// for an NPU only, where there is a driver: others have no code for real instruction sets. One that does not work is reported, and the host plays.
+/// The first that is there: AMD agents that the program has code for, a GPU through Vulkan, the host. A driver that
+/// computes on the host's processor is no GPU.
+fn first() -> State {
+    match amd_agents() {
+        Ok(Some(machine)) => return State { backing: Backing::Hsa(machine), route: ROUTE_HSA },
+        Ok(None) => {}
+        Err(why) => crate::output::message(format_args!("clef: {why}; the next agent is tried\n")),
+    }
+    match Vulkan::open() {
+        Ok(vulkan) if !vulkan.is_software() => {
+            State { backing: Backing::Vulkan(Box::new(vulkan)), route: ROUTE_VULKAN }
+        }
+        _ => State { backing: Backing::Host, route: ROUTE_HSA },
+    }
+}
+
+/// AMD agents, where nobody chose; where a library does not work, that is reported, and the host plays.
 fn found() -> Option<&'static Machine> {
-    if start::variable(c"CLEF_HSA_LIBRARY").is_none() && !(npu::carried() && discover::has_driver()) {
-        return None;
+    amd_agents().unwrap_or_else(|why| {
+        crate::output::message(format_args!("clef: {why}; the host plays the agents\n"));
+        None
+    })
+}
+
+/// Without a library that was named, ROCr is looked at by programs that carry code for its agents only, where there is a
+/// driver.
+fn amd_agents() -> Result<Option<&'static Machine>, String> {
+    let carries = npu::carried() || !objects::carried().is_empty();
+    if start::variable(c"CLEF_HSA_LIBRARY").is_none() && !(carries && discover::has_driver()) {
+        return Ok(None);
     }
     match machine::open() {
-        Ok(machine) => Some(machine),
-        Err(Missing::Nothing(_)) => None,
-        Err(Missing::Broken(why)) => {
-            crate::output::message(format_args!("clef: {why}; the host plays the agents\n"));
-            None
-        }
+        Ok(machine) => Ok(Some(machine)),
+        Err(Missing::Nothing(_)) => Ok(None),
+        Err(Missing::Broken(why)) => Err(why),
     }
 }
 

@@ -29,6 +29,9 @@ impl std::fmt::Display for Role {
 #[repr(transparent)]
 pub struct Signal(pub u64);
 
+/// No signal.
+pub const NO_SIGNAL: Signal = Signal(0);
+
 /// Packet types, bits 7:0 of the header.
 pub const INVALID: u16 = 1;
 pub const KERNEL_DISPATCH: u16 = 2;
@@ -137,6 +140,11 @@ pub struct QueueHead {
 unsafe impl Sync for QueueHead {}
 // SAFETY: as above.
 unsafe impl Send for QueueHead {}
+
+/// Header of a barrier-and packet that has a kernel's place where nothing is to be run: with the kernel's fences.
+pub const fn in_place_of(kernel: u16) -> u16 {
+    kernel & !TYPE_MASK | BARRIER_AND
+}
 
 /// The functions of an implementation.
 pub struct HsaApi {

@@ -5,9 +5,9 @@
 
 use super::discover::{self, AgentInfo, Kind, Missing, PoolInfo};
 use super::sys::{self, Agent, Functions, Pool};
-use super::{code, memory, npu, queue};
+use super::{code, memory, npu, objects, queue};
 use crate::abi::Kernel;
-use crate::agents::table::Role;
+use crate::agents::{self, table::Role};
 
 /// A pool with what allocating from it needs.
 #[derive(Clone, Copy, Debug)]
@@ -46,25 +46,47 @@ fn open_now() -> Result<&'static Machine, Missing> {
     let mut gpus = Vec::new();
     let mut foreign = Vec::new();
     for agent in found.agents.iter().filter(|a| a.kind == Kind::Gpu) {
-        if code::isa(agent).is_some() {
+        if code::form(agent).is_some() {
             gpus.push(agent.clone());
         } else {
             foreign.push(format!("{} ({})", agent.name, agent.isas.join(", ")));
         }
     }
-    let runs = |a: &AgentInfo| npu::carried() || code::isa(a).is_some();
+    let runs = |a: &AgentInfo| npu::carried() || code::form(a).is_some();
     let npu = found.agents.iter().find(|a| a.kind == Kind::Npu && found.vmem && runs(a)).cloned();
-    if gpus.is_empty() && npu.is_none() {
-        return Err(Missing::Nothing(if foreign.is_empty() {
-            format!("`{library}` knows no GPU, and its NPU cannot run this program's kernels")
-        } else {
-            format!("this program has no code for the GPU {}", foreign.join(", "))
-        }));
+    if gpus.is_empty() && foreign.is_empty() && npu.is_none() {
+        let text = format!("`{library}` knows no GPU, and its NPU cannot run this program's kernels");
+        return Err(Missing::Nothing(text));
+    }
+    if gpus.is_empty() && !foreign.is_empty() {
+        let missing = no_code(&foreign.join(", "));
+        // The NPU works without a GPU, but for programs that somebody wants on one.
+        let wanted = agents::built_for_hsa() || agents::hsa_is_forced() && !objects::carried().is_empty();
+        match &missing {
+            Missing::Broken(why) if npu.is_some() && !wanted => {
+                crate::output::message(format_args!("clef: {why}; the host plays it\n"));
+            }
+            Missing::Nothing(_) if npu.is_some() && !wanted => {}
+            _ => return Err(missing),
+        }
     }
     let machine = choose(found, gpus, npu).map_err(broken)?;
     let machine: &'static Machine = Box::leak(Box::new(machine));
     machine.attempt().map_err(broken)?;
     Ok(machine)
+}
+
+/// The machine has GPUs, and the program nothing for them. Where it carries code for others, somebody wanted it to run on
+/// one, and should know.
+fn no_code(gpus: &str) -> Missing {
+    if objects::carried().is_empty() {
+        return Missing::Nothing(format!("this program has no code for the GPU {gpus}"));
+    }
+    Missing::Broken(format!(
+        "this program has no code for the GPU {gpus}: it carries {}; build it for this chip \
+         (`clefc build --chips LIST`, or `[compilation] chips` in the project file)",
+        objects::names()
+    ))
 }
 
 fn choose(found: discover::Found, gpus: Vec<AgentInfo>, npu: Option<AgentInfo>) -> Result<Machine, String> {
@@ -135,7 +157,7 @@ impl Machine {
 
     /// Whether the NPU runs this kernel, as far as is known before it is tried.
     pub fn has_npu_form(&self, kernel: &Kernel) -> bool {
-        let host = self.npu.as_ref().is_some_and(|a| code::isa(a).is_some());
+        let host = self.npu.as_ref().is_some_and(|a| code::form(a).is_some());
         npu::files(kernel).is_some() || host && kernel.host.is_some()
     }
 
@@ -162,8 +184,8 @@ impl Machine {
         let roles = [(!self.gpus.is_empty()).then_some(gpu), self.npu.as_ref().map(|_| Role::Npu)];
         for role in roles.into_iter().flatten() {
             let agent = self.agent(role)?;
-            if code::isa(agent).is_some() {
-                code::attempt(self, agent)?;
+            if let Some(form) = code::form(agent) {
+                code::attempt(self, agent, form)?;
             }
             queue::keep(role, queue::create(self, role)?);
         }

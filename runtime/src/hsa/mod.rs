@@ -2,7 +2,7 @@
 //!
 //! - [`sys`]: the C interface. [`discover`]: finding a library and its agents, also for `clefc agents`.
 //! - [`machine`]: the chosen agents and memory pools, opened once, with a trial of everything that can fail.
-//! - [`code`]: code objects by the agents' instruction sets. [`npu`]: images and instructions for the NPU. [`memory`]: unified buffers and kernel arguments.
+//! - [`code`]: code objects by the agents' instruction sets. [`objects`]: those that the program carries. [`npu`]: images and instructions for the NPU. [`memory`]: unified buffers and kernel arguments.
 //! - [`queue`]: the table of [`crate::agents::table`] over the library: rings, packets, signals, errors.
 //!
 //! It does not: bring kernels for an instruction set itself (the executable carries them), use devices of other
@@ -17,6 +17,8 @@ pub mod machine;
 pub mod memory;
 #[cfg(feature = "agents")]
 pub mod npu;
+#[cfg(feature = "agents")]
+pub mod objects;
 #[cfg(feature = "agents")]
 pub mod queue;
 pub mod sys;

@@ -102,9 +102,9 @@ fn fits(insts: &[u8]) -> Result<(), String> {
 }
 
 /// Zeroed memory in which the NPU's kernels say that they stopped.
-pub fn statuses(bytes: usize) -> Result<usize, String> {
+pub fn statuses(bytes: usize, npu: bool) -> Result<usize, String> {
     let Backing::Hsa(machine) = backing() else { return Err("the HSA route is not open".into()) };
-    memory::allocate(machine, bytes, true, false).map(|block| block.start)
+    memory::allocate(machine, bytes, npu, false).map(|block| block.start)
 }
 
 /// Copies bytes into the NPU's own memory; they stay.

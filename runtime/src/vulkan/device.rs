@@ -19,9 +19,11 @@ pub struct Device {
     /// Held while submitting: the program's queues may share one of the device's.
     pub submitting: std::sync::Mutex<()>,
     /// Identifies driver and device for caches on disk.
-    pub cache_key: String,
+    pub cache_key: super::cache::Key,
     /// The device has memory of its own behind a bus.
     pub discrete: bool,
+    /// A driver that computes on the host's processor.
+    pub software: bool,
     /// The functions that take pages of the host as memory, where the device can.
     pub import: Option<ash::ext::external_memory_host::Device>,
     /// What the validation layer is told of buffers, where it is asked to look at them.
@@ -145,8 +147,7 @@ impl Device {
         // SAFETY: these queues were just created.
         let queues = (0..count).map(|n| unsafe { handle.get_device_queue(family as u32, n) }).collect();
         let import = importing.then(|| ash::ext::external_memory_host::Device::new(&instance, &handle));
-        let cache_key =
-            format!("{:x}-{:x}-{:x}", properties.vendor_id, properties.device_id, properties.driver_version);
+        let cache_key = super::cache::Key::of(&properties, &driver_id(&instance, physical));
         let limits = Limits {
             groups: properties.limits.max_compute_work_group_count,
             size: properties.limits.max_compute_work_group_size,
@@ -166,6 +167,7 @@ impl Device {
             submitting: std::sync::Mutex::new(()),
             cache_key,
             discrete: properties.device_type == vk::PhysicalDeviceType::DISCRETE_GPU,
+            software: properties.device_type == vk::PhysicalDeviceType::CPU,
             import,
             mirrors: (validation() == Some(true)).then(Default::default),
             tiles,
@@ -304,6 +306,15 @@ fn choose(instance: &Instance, devices: &[vk::PhysicalDevice]) -> Result<vk::Phy
     devices.iter().copied().min_by_key(rank).ok_or_else(|| {
         "there is no Vulkan device (Debian's software one: apt-get install mesa-vulkan-drivers)".into()
     })
+}
+
+/// The driver's build.
+fn driver_id(instance: &Instance, physical: vk::PhysicalDevice) -> [u8; vk::UUID_SIZE] {
+    let mut ids = vk::PhysicalDeviceIDProperties::default();
+    let mut all = vk::PhysicalDeviceProperties2::default().push_next(&mut ids);
+    // SAFETY: the chain is made of live structures.
+    unsafe { instance.get_physical_device_properties2(physical, &mut all) };
+    ids.driver_uuid
 }
 
 fn subgroups(

@@ -11,6 +11,7 @@
 //!
 //! It does not: use several devices, or survive the loss of the device (which is reported).
 
+mod cache;
 mod device;
 mod faults;
 mod managed;
@@ -69,6 +70,11 @@ impl Vulkan {
     /// Whether the device has matrix instructions for the module `Tile`.
     pub fn offers_tiles(&self) -> bool {
         self.device.tiles
+    }
+
+    /// Whether the device is the host's processor, and nobody named it.
+    pub fn is_software(&self) -> bool {
+        self.device.software && std::env::var_os("CLEF_VULKAN_DEVICE").is_none()
     }
 
     /// The device's name and the driver's version of Vulkan, for listings.
@@ -211,7 +217,7 @@ fn reason(error: vk::Result) -> String {
 }
 
 /// The bytes of a phase's push constants: parameters, extents, status address.
-fn push_bytes(params: &[abi::Param], args: &[abi::Arg], extents: [i64; 3], status: u64) -> Vec<u8> {
+pub fn push_bytes(params: &[abi::Param], args: &[abi::Arg], extents: [i64; 3], status: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(128);
     for (param, arg) in params.iter().zip(args) {
         bytes.extend(arg.value.to_le_bytes());

@@ -1,12 +1,12 @@
-//! Pipelines: made on first use of a launch, kept for the process, and cached on disk by the driver's own format.
+//! Pipelines: made on first use of a launch, kept for the process, and cached on disk ([`super::cache`]).
 
+use super::cache::CacheFile;
 use super::module::Needs;
 use super::{Device, reason};
 use crate::abi;
 use ash::vk;
 use std::collections::HashMap;
 use std::ffi::CStr;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 /// Push constants that the layout declares: what every device has.
@@ -18,16 +18,16 @@ pub struct Pipelines {
     pub layout: vk::PipelineLayout,
     /// By the address of the SPIR-V in the program, and whether buffers are aligned.
     made: Mutex<HashMap<(usize, bool), vk::Pipeline>>,
-    path: Option<PathBuf>,
+    file: Option<CacheFile>,
 }
 
 impl Pipelines {
     pub fn new(device: &Device) -> Result<Self, String> {
-        let path = cache_path(device);
-        let old = path.as_deref().and_then(|p| std::fs::read(p).ok()).unwrap_or_default();
-        // SAFETY: the driver checks the header of the data and ignores what is not its own.
+        let file = CacheFile::open(device.cache_key);
+        let old = file.as_ref().map_or(&[][..], CacheFile::data);
+        // SAFETY: the data is what this driver wrote, unchanged; the structures outlive the call.
         let cache = unsafe {
-            let with = vk::PipelineCacheCreateInfo::default().initial_data(&old);
+            let with = vk::PipelineCacheCreateInfo::default().initial_data(old);
             let empty = vk::PipelineCacheCreateInfo::default();
             device
                 .handle
@@ -40,7 +40,7 @@ impl Pipelines {
         let info = vk::PipelineLayoutCreateInfo::default().push_constant_ranges(&ranges);
         // SAFETY: the structures outlive the call.
         let layout = unsafe { device.handle.create_pipeline_layout(&info, None) }.map_err(reason)?;
-        Ok(Self { cache, layout, made: Mutex::new(HashMap::new()), path })
+        Ok(Self { cache, layout, made: Mutex::new(HashMap::new()), file })
     }
 
     /// The pipeline of a launch; `aligned`: all its buffers' addresses are multiples of 16.
@@ -88,31 +88,15 @@ impl Pipelines {
         }
     }
 
-    /// Writes the cache if it grew; a cache that cannot be written is no error.
+    /// Writes the cache if it changed; a cache that cannot be written is no error.
     pub fn save(&self, device: &Device) {
-        let Some(path) = &self.path else { return };
+        let Some(file) = &self.file else { return };
         if self.made.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
             return;
         }
         // SAFETY: the cache is alive.
-        let Ok(data) = (unsafe { device.handle.get_pipeline_cache_data(self.cache) }) else { return };
-        if std::fs::metadata(path).is_ok_and(|m| m.len() == data.len() as u64) {
-            return;
-        }
-        let Some(folder) = path.parent() else { return };
-        let temporary = folder.join(format!(".{}.part", std::process::id()));
-        let written = std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&temporary, &data))
-            .and_then(|()| std::fs::rename(&temporary, path));
-        if written.is_err() {
-            let _ = std::fs::remove_file(&temporary);
+        if let Ok(data) = unsafe { device.handle.get_pipeline_cache_data(self.cache) } {
+            file.save(&data);
         }
     }
-}
-
-fn cache_path(device: &Device) -> Option<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    Some(base.join("clef").join(format!("pipelines-{}.bin", device.cache_key)))
 }

@@ -2,8 +2,10 @@
 //!
 //! A code object of the instruction set `clef-host` is a table of functions of this process, as declared here. The
 //! kernel object of a symbol is the address of the function's [`Entry`], as a GPU's is that of a kernel descriptor:
-//! whoever runs a packet finds there what to call and what the arguments are.
+//! whoever runs a packet finds there what to call and what the arguments are. For agents with another instruction set it is
+//! an ELF file, see [`amd`].
 
+use crate::amd::{self, elf::Wrong};
 use crate::{
     FROZEN_EXECUTABLE, INVALID_ARGUMENT, INVALID_CODE_OBJECT, INVALID_CODE_OBJECT_READER, INVALID_EXECUTABLE,
     INVALID_EXECUTABLE_SYMBOL, INVALID_ISA, INVALID_SYMBOL_NAME, Status, agents, enter, given, lock, status,
@@ -45,6 +47,25 @@ pub struct Param {
 }
 
 impl Entry {
+    pub fn new(
+        name: &'static CStr,
+        run: unsafe extern "C" fn(kernarg: *const u8),
+        kernarg_bytes: u32,
+        first: u32,
+        params: &[Param],
+    ) -> Self {
+        let n_params = params.len() as u32;
+        Self {
+            name: name.as_ptr(),
+            run,
+            kernarg_bytes,
+            first,
+            params: params.as_ptr(),
+            n_params,
+            reserved: 0,
+        }
+    }
+
     pub fn name(&self) -> String {
         // SAFETY: loaded tables are well-formed, and stay.
         unsafe { CStr::from_ptr(self.name) }.to_string_lossy().into_owned()
@@ -73,6 +94,8 @@ struct World {
     executables: BTreeMap<u64, Executable>,
     /// Entries that a symbol or packet may name.
     entries: BTreeSet<usize>,
+    /// The same for kernels of ELF files.
+    kernels: BTreeSet<usize>,
 }
 
 static WORLD: Mutex<World> = Mutex::new(World {
@@ -80,6 +103,7 @@ static WORLD: Mutex<World> = Mutex::new(World {
     readers: BTreeMap::new(),
     executables: BTreeMap::new(),
     entries: BTreeSet::new(),
+    kernels: BTreeSet::new(),
 });
 
 /// The kernel that a packet's `kernel_object` names.
@@ -87,6 +111,13 @@ pub fn kernel(object: u64) -> Option<&'static Entry> {
     let known = lock(&WORLD).entries.contains(&(object as usize));
     // SAFETY: a loaded entry.
     known.then(|| unsafe { &*(object as *const Entry) })
+}
+
+/// The same where it is a kernel of an ELF file.
+pub fn launch(object: u64) -> Option<&'static amd::Kernel> {
+    let known = lock(&WORLD).kernels.contains(&(object as usize));
+    // SAFETY: a loaded kernel, which stays.
+    known.then(|| unsafe { &*(object as *const amd::Kernel) })
 }
 
 /// # Safety
@@ -174,23 +205,20 @@ pub unsafe extern "C" fn hsa_executable_load_agent_code_object(
         if executable.frozen {
             return Err(FROZEN_EXECUTABLE);
         }
-        if agent.isa.as_deref() != Some("clef-host") {
-            return Err(INVALID_ISA);
-        }
-        if size < size_of::<Table>() || !object.is_multiple_of(8) {
-            return Err(INVALID_CODE_OBJECT);
-        }
-        // SAFETY: the reader's memory is as long as a table.
-        let table = unsafe { &*(object as *const Table) };
-        if &table.magic != b"CLEFHOST" || table.version != 1 || table.entries.is_null() {
-            return Err(INVALID_CODE_OBJECT);
-        }
-        for n in 0..table.count as usize {
-            // SAFETY: a table has as many entries as it says.
-            let entry = unsafe { &*table.entries.add(n) };
-            let at = std::ptr::from_ref(entry) as usize;
-            executable.symbols.insert((number, entry.name()), at);
-            world.entries.insert(at);
+        match agent.isa.as_deref() {
+            Some("clef-host") => {
+                for (name, at) in functions(object, size)? {
+                    executable.symbols.insert((number, name), at);
+                    world.entries.insert(at);
+                }
+            }
+            Some(isa) => {
+                for (name, at) in kernels(object, size, isa)? {
+                    executable.symbols.insert((number, name), at);
+                    world.kernels.insert(at);
+                }
+            }
+            None => return Err(INVALID_ISA),
         }
         if !loaded.is_null() {
             // SAFETY: the caller's promise.
@@ -198,6 +226,42 @@ pub unsafe extern "C" fn hsa_executable_load_agent_code_object(
         }
         Ok(())
     }))
+}
+
+/// Names and addresses of the entries of a table of functions.
+fn functions(object: usize, size: usize) -> Result<Vec<(String, usize)>, Status> {
+    if size < size_of::<Table>() || !object.is_multiple_of(8) {
+        return Err(INVALID_CODE_OBJECT);
+    }
+    // SAFETY: the reader's memory is as long as a table.
+    let table = unsafe { &*(object as *const Table) };
+    if &table.magic != b"CLEFHOST" || table.version != 1 || table.entries.is_null() {
+        return Err(INVALID_CODE_OBJECT);
+    }
+    let one = |n| {
+        // SAFETY: a table has as many entries as it says.
+        let entry = unsafe { &*table.entries.add(n) };
+        (entry.name(), std::ptr::from_ref(entry) as usize)
+    };
+    Ok((0..table.count as usize).map(one).collect())
+}
+
+/// Symbols and kernels of an ELF file; the kernels stay.
+fn kernels(object: usize, size: usize, isa: &str) -> Result<Vec<(String, usize)>, Status> {
+    // SAFETY: the reader's memory is that long.
+    let bytes = unsafe { std::slice::from_raw_parts(object as *const u8, size) };
+    let found = amd::elf::kernels(bytes, isa).map_err(|why| match why {
+        Wrong::Isa => INVALID_ISA,
+        Wrong::Object(what) => {
+            eprintln!("HSA stand-in: a code object is wrong: {what}");
+            INVALID_CODE_OBJECT
+        }
+    })?;
+    let one = |kernel: amd::Kernel| {
+        let symbol = kernel.meta.symbol.clone();
+        (symbol, std::ptr::from_ref::<amd::Kernel>(Box::leak(Box::new(kernel))) as usize)
+    };
+    Ok(found.into_iter().map(one).collect())
 }
 
 #[unsafe(no_mangle)]
@@ -244,16 +308,21 @@ pub unsafe extern "C" fn hsa_executable_symbol_get_info(
 ) -> Status {
     status(enter("hsa_executable_symbol_get_info").and_then(|()| {
         given(value)?;
-        let entry = kernel(symbol).ok_or(INVALID_EXECUTABLE_SYMBOL)?;
+        let (kernarg, group, private) = match (kernel(symbol), launch(symbol)) {
+            (Some(entry), _) => (entry.kernarg_bytes, 0, 0),
+            (_, Some(k)) => (k.meta.kernarg_bytes, k.meta.group_bytes, k.meta.private_bytes),
+            _ => return Err(INVALID_EXECUTABLE_SYMBOL),
+        };
         // SAFETY: the caller gives room for the attribute's type.
         unsafe {
             match attribute {
                 // A kernel.
                 0 => value.cast::<u32>().write(1),
                 22 => value.cast::<u64>().write(symbol),
-                11 => value.cast::<u32>().write(entry.kernarg_bytes),
+                11 => value.cast::<u32>().write(kernarg),
                 12 => value.cast::<u32>().write(16),
-                13 | 14 => value.cast::<u32>().write(0),
+                13 => value.cast::<u32>().write(group),
+                14 => value.cast::<u32>().write(private),
                 15 => value.cast::<u8>().write(0),
                 _ => return Err(INVALID_ARGUMENT),
             }

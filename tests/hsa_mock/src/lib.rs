@@ -2,8 +2,9 @@
 //! here. It follows HSA's specification and the headers of Debian's libhsa-runtime-dev, not what our runtime happens
 //! to do; a C program compiled with those headers tests it.
 //!
-//! - Agents have the instruction set `clef-host`: a code object is a table of host functions ([`code`]), and a kernel
+//! - Agents have the instruction set `clef-host` where nothing else is asked for: a code object is a table of host functions ([`code`]), and a kernel
 //!   object the address of its entry, as a GPU's is that of its descriptor. Packets call the function.
+//! - A GPU with an instruction set of AMD's takes the code objects of real ones, see [`amd`].
 //! - An NPU also takes images and instructions, see [`pdi`].
 //! - A thread for each queue runs packets as they say. With a seed, all packets run one at a time, as late or as early
 //!   as the seed says, on each agent's own copy of memory: only headers, doorbells and signals move bytes ([`shadow`]).
@@ -17,13 +18,14 @@
 //! | `CLEF_HSA_MOCK_LOG=FILE` | the record |
 //! | `CLEF_HSA_MOCK_FAIL=FUNCTION` | that function returns `HSA_STATUS_ERROR` (`hsa_init=0x1008`: that status); `hsa_amd_memory_pool_allocate:npu`: for the NPU's own memory only |
 //! | `CLEF_HSA_MOCK_HANG=FUNCTION` | that function never returns |
-//! | `CLEF_HSA_MOCK_FAULT=KERNEL` | the queue that this kernel is dispatched to fails; `memory:KERNEL`: the kernel touches memory that is not there |
+//! | `CLEF_HSA_MOCK_FAULT=KERNEL` | the queue that this kernel is dispatched to fails; `memory:KERNEL`: the kernel touches memory that is not there; `status:LAUNCH`: the launch of a code object stops at an index out of range |
 //! | `CLEF_HSA_MOCK_WEAKEN=..` | one fence, barrier, clean or wait does less than it says ([`weaken`]) |
 //! | `CLEF_HSA_MOCK_AGENTS=cpu gpu npu` | which agents there are; `gpu=ISA` gives a GPU another instruction set, `npu=ISA` an NPU |
 //!
 //! It does not: images, interprocess memory, agent dispatch packets, profiling.
 
 pub mod agents;
+pub mod amd;
 pub mod code;
 pub mod memory;
 pub mod pdi;

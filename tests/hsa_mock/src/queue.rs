@@ -6,6 +6,7 @@
 //! told to its callback, as a device's exceptions are.
 
 use crate::agents::{self, Kind, SLOTS_MIN};
+use crate::amd::launch::{self, Shape};
 use crate::code::{self, Entry};
 use crate::weaken::OfQueue;
 use crate::{
@@ -155,6 +156,9 @@ impl Queue {
                 let setup = u16::from_le_bytes([bytes[2], bytes[3]]);
                 let sizes = bytes[4..10].chunks(2).all(|c| c != [0, 0])
                     && bytes[12..24].chunks(4).all(|c| c != [0; 4]);
+                if let Some(kernel) = code::launch(word(32)).filter(|_| (1..=3).contains(&setup) && sizes) {
+                    return launch::work(self.agent, kernel, &shape(bytes), word(40) as usize);
+                }
                 match code::kernel(word(32)) {
                     Some(entry) if (1..=3).contains(&setup) && sizes => {
                         Work::Kernel { entry, kernarg: word(40) as usize }
@@ -193,7 +197,7 @@ impl Queue {
             return true;
         }
         let mut table = memory::table();
-        let own = pdi::is_image(entry);
+        let own = pdi::is_image(entry) || launch::is_launch(entry);
         if !own && table.find(kernarg).is_none_or(|(_, a)| !self.npu && !a.access.contains(&self.agent)) {
             return true;
         }
@@ -255,6 +259,18 @@ impl Queue {
         if packet.completion != 0 {
             record::owns(packet.completion, &name);
         }
+    }
+}
+
+/// How much a kernel dispatch packet runs.
+fn shape(bytes: &[u8; 64]) -> Shape {
+    let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+    let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
+    Shape {
+        workgroup: [half(4), half(6), half(8)],
+        grid: [word(12), word(16), word(20)],
+        private_bytes: word(24),
+        group_bytes: word(28),
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `without=A,B` | lacks features: `f64`, `f16`, `i16`, `i8`, `store16`, `store8`, `i64`, `subgroups` |
 //! | `memory=N` | gives no allocation of more than N bytes |
 //! | `lose=submit:N`, `lose=wait:N` | is lost at the N-th submission or wait, counted from 1, and stays so |
+//! | `cache=told` | has a pipeline cache that says on standard error what it was given and what it served ([`crate::cache`]) |
 //!
 //! A word that is not understood ends the process: a test must not pass because of a typing error.
 
@@ -21,6 +22,7 @@ pub struct Faults {
     pub invocations: Option<u32>,
     pub shared: Option<u32>,
     pub memory: Option<u64>,
+    pub tells_cache: bool,
     without: Vec<String>,
     lose: Option<(Event, u32)>,
 }
@@ -64,6 +66,7 @@ fn parse(text: &str) -> Result<Faults, String> {
             "invocations" => faults.invocations = Some(number()?),
             "shared" => faults.shared = Some(number()?),
             "memory" => faults.memory = Some(u64::from(number()?)),
+            "cache" if value == "told" => faults.tells_cache = true,
             "without" => faults.without = value.split(',').map(str::to_owned).collect(),
             "lose" => {
                 let (event, at) = value.split_once(':').ok_or_else(wrong)?;

@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+mod cache;
 mod faults;
 
 use ash::vk;
@@ -321,6 +322,89 @@ unsafe extern "system" fn counter(
     }
 }
 
+unsafe extern "system" fn create_cache(
+    device: vk::Device,
+    info: *const vk::PipelineCacheCreateInfo<'_>,
+    allocator: *const vk::AllocationCallbacks<'_>,
+    cache: *mut vk::PipelineCache,
+) -> vk::Result {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut info = *info;
+        if faults::get().tells_cache {
+            let data = info.p_initial_data.cast::<u8>();
+            let given = (info.initial_data_size > 0)
+                .then(|| std::slice::from_raw_parts(data, info.initial_data_size));
+            cache::given(given.unwrap_or_default());
+            info.initial_data_size = 0;
+        }
+        next!(c"vkCreatePipelineCache" as vk::PFN_vkCreatePipelineCache)
+            .map_or(vk::Result::ERROR_UNKNOWN, |create| create(device, &info, allocator, cache))
+    }
+}
+
+unsafe extern "system" fn cache_data(
+    device: vk::Device,
+    cache: vk::PipelineCache,
+    size: *mut usize,
+    out: *mut c_void,
+) -> vk::Result {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if !faults::get().tells_cache {
+            return next!(c"vkGetPipelineCacheData" as vk::PFN_vkGetPipelineCacheData)
+                .map_or(vk::Result::ERROR_UNKNOWN, |get| get(device, cache, size, out));
+        }
+        let data = cache::data();
+        if !out.is_null() && *size < data.len() {
+            *size = 0;
+            return vk::Result::INCOMPLETE;
+        }
+        if !out.is_null() {
+            out.cast::<u8>().copy_from_nonoverlapping(data.as_ptr(), data.len());
+        }
+        *size = data.len();
+        vk::Result::SUCCESS
+    }
+}
+
+unsafe extern "system" fn create_module(
+    device: vk::Device,
+    info: *const vk::ShaderModuleCreateInfo<'_>,
+    allocator: *const vk::AllocationCallbacks<'_>,
+    module: *mut vk::ShaderModule,
+) -> vk::Result {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let result = next!(c"vkCreateShaderModule" as vk::PFN_vkCreateShaderModule)
+            .map_or(vk::Result::ERROR_UNKNOWN, |create| create(device, info, allocator, module));
+        if result == vk::Result::SUCCESS {
+            cache::module(*module, std::slice::from_raw_parts((*info).p_code, (*info).code_size / 4));
+        }
+        result
+    }
+}
+
+unsafe extern "system" fn create_pipelines(
+    device: vk::Device,
+    cache: vk::PipelineCache,
+    count: u32,
+    infos: *const vk::ComputePipelineCreateInfo<'_>,
+    allocator: *const vk::AllocationCallbacks<'_>,
+    pipelines: *mut vk::Pipeline,
+) -> vk::Result {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if faults::get().tells_cache && cache != vk::PipelineCache::null() {
+            for info in std::slice::from_raw_parts(infos, count as usize) {
+                cache::pipeline(info.stage.module);
+            }
+        }
+        next!(c"vkCreateComputePipelines" as vk::PFN_vkCreateComputePipelines)
+            .map_or(vk::Result::ERROR_UNKNOWN, |make| make(device, cache, count, infos, allocator, pipelines))
+    }
+}
+
 type Function = unsafe extern "system" fn();
 
 /// This layer's own function of a name.
@@ -338,6 +422,10 @@ fn own(name: &CStr) -> Option<Function> {
         b"vkWaitSemaphores" => wait as *const (),
         b"vkWaitForFences" => wait_fences as *const (),
         b"vkGetSemaphoreCounterValue" => counter as *const (),
+        b"vkCreatePipelineCache" => create_cache as *const (),
+        b"vkGetPipelineCacheData" => cache_data as *const (),
+        b"vkCreateShaderModule" => create_module as *const (),
+        b"vkCreateComputePipelines" => create_pipelines as *const (),
         _ => return None,
     };
     // SAFETY: Vulkan gives all functions as pointers of this type; callers know the real one by the name.

@@ -10,6 +10,7 @@
 
 mod group;
 mod math;
+pub mod occupancy;
 mod ops;
 pub mod target;
 

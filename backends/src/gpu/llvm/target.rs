@@ -27,6 +27,12 @@ pub const AMD: &[Chip] = &[
 
 pub const NVIDIA: &[Chip] = &[Chip { name: "sm_90", wave: 32 }];
 
+/// A chip by its name; one that the driver offers and that is not here is a bug of the compiler.
+pub fn find(name: &str) -> Result<&'static Chip, String> {
+    let mut all = AMD.iter().chain(NVIDIA);
+    all.find(|chip| chip.name == name).ok_or_else(|| format!("no code is made for `{name}`"))
+}
+
 impl Chip {
     pub fn family(&self) -> Family {
         if self.name.starts_with("gfx") { Family::Amd } else { Family::Nvidia }

@@ -59,6 +59,8 @@ pub struct Module {
     /// Indices of the domain that one workgroup takes on in x, y, z: its size, times four in x where each work-item
     /// handles four neighbours.
     pub local: [u32; 3],
+    /// Work-items of a workgroup.
+    pub items: [u32; 3],
     /// As in the runtime's `Phase::push_len`.
     pub push_len: u32,
 }
@@ -422,5 +424,5 @@ fn assemble(
     let _ = writeln!(text, "}} {loc}");
     let push_len = layout.bytes();
     let target_env = format!("#spirv.target_env<{vce}, api=Vulkan, #spirv.resource_limits<>>");
-    Module { name: name.to_owned(), text, target_env, local, push_len }
+    Module { name: name.to_owned(), text, target_env, local, items: local, push_len }
 }

@@ -1,16 +1,11 @@
-//! What is special about an NPU's lane: packets that name an image, its instructions and a list of buffers, and status
-//! objects by which its kernels say that they stopped.
+//! What is special about an NPU's lane: packets that name an image, its instructions and a list of buffers.
 
 use super::Lane;
 use crate::abi::{Arg, NpuStatus, Param};
-use crate::agents::stopped;
 use crate::agents::table::{self, Role};
 use crate::hsa;
 use crate::hsa::code::Code;
 use std::sync::atomic::Ordering;
-
-/// Bytes of a slot's status object: a line of its own.
-const STATUS: usize = 64;
 
 impl Lane {
     /// Whether the queue takes the NPU's own packets.
@@ -64,35 +59,5 @@ impl Lane {
         }
         self.newest.store(index + 1, Ordering::Release);
         Ok(())
-    }
-
-    /// Looks whether kernels of an NPU stopped, up to one that has ended and was waited for.
-    pub(super) fn look(&self, sequence: u64) {
-        let Some(&block) = self.statuses.get() else { return };
-        let before = self.looked.fetch_max(sequence, Ordering::Relaxed);
-        for index in before..sequence {
-            let slot = self.slot(index);
-            // SAFETY: the block has that many; nobody writes it any more, for slots are waited for before they are used again.
-            let status = unsafe { ((block + STATUS * self.at(index)) as *const NpuStatus).read_volatile() };
-            if status.kind != 0 && slot.owner.load(Ordering::Acquire) == index + 1 {
-                let tag = slot.dispatch.load(Ordering::Acquire) as usize;
-                // SAFETY: slots of kernels hold static descriptors.
-                unsafe { stopped::record_status(&status.into(), tag) };
-            }
-        }
-    }
-
-    /// The address of a slot's status object.
-    fn status(&self, index: u64) -> Result<u64, String> {
-        let block = match self.statuses.get() {
-            Some(block) => *block,
-            None => {
-                let block = hsa::npu::statuses(STATUS * self.slots.len())?;
-                // What ended before has none.
-                self.looked.store(index, Ordering::Relaxed);
-                *self.statuses.get_or_init(|| block)
-            }
-        };
-        Ok((block + STATUS * self.at(index)) as u64)
     }
 }
