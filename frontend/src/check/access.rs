@@ -60,6 +60,13 @@ impl<'a> Checker<'a> {
         {
             return Head::Value { value, args, ident };
         }
+        // `Set [1; 2]`, `Map [..]`: the library's constructors.
+        if matches!(ident.name.as_str(), "Set" | "Map") {
+            let made = Ident { name: Ustr::from("ofSeq"), span: ident.span };
+            if let Some(value) = self.find_path_value(&[ident, made]) {
+                return Head::Value { value, args, ident: made };
+            }
+        }
         self.unknown_value(ident);
         Head::Expr(self.error_expr(ident.span))
     }

@@ -170,12 +170,17 @@ impl<'a> Checker<'a> {
     /// Checks arguments; function literals come last, when the others have told their parameters' types.
     fn arguments(&mut self, args: &[Arg<'a>], params: &[Ty], callee: Span) -> Vec<ExprId> {
         let mut ids = vec![super::decls::NO_EXPR; args.len()];
+        // What is piped in tells the types of the others.
+        for (n, (arg, &param)) in args.iter().zip(params).enumerate() {
+            if let Arg::Done(id) = arg {
+                ids[n] = self.coerce(*id, Want::new(param, Why::Argument(n, callee)));
+            }
+        }
         for literals in [false, true] {
             for (n, (arg, &param)) in args.iter().zip(params).enumerate() {
                 let want = Want::new(param, Why::Argument(n, callee));
                 match arg {
                     Arg::Source(e) if is_function_literal(e) == literals => ids[n] = self.branch(e, want),
-                    Arg::Done(id) if !literals => ids[n] = self.coerce(*id, want),
                     _ => {}
                 }
             }
@@ -197,7 +202,7 @@ impl<'a> Checker<'a> {
         let E::Tuple(items) = &bare(only).kind else { return args };
         let Some(&Type::Fun(first, rest)) = self.types.shape(ty) else { return args };
         match self.types.shape(first) {
-            None if is_method => {}
+            _ if is_method => {}
             None | Some(Type::Tuple(_) | Type::Param(_) | Type::Error) => return args,
             Some(_) => {}
         }
@@ -453,8 +458,15 @@ impl<'a> Checker<'a> {
         let (callee, ty) = self.value_expr(value, ident);
         let mut all: Vec<Arg<'a>> = receiver.map(Arg::Done).into_iter().collect();
         if !(is_unit && args.len() == 1 && self.value_arity(value) == own) {
+            if let (Some(receiver), Some((this, _))) = (receiver, self.types.as_fun(ty)) {
+                // The receiver tells the types of the parameters; a mismatch is told by the call.
+                let found = self.ty(receiver);
+                let _ = self.types.compatible(this, found) && self.types.unify(this, found).is_ok();
+            }
             let params = self.after_receiver(ty, own);
-            all.extend(self.spread(params, args, false));
+            // The library's methods stand for .NET's, which take tuples.
+            let is_method = matches!(value, Value::Lib(_));
+            all.extend(self.spread(params, args, is_method));
         }
         self.call(callee, ty, all, span, want)
     }

@@ -54,6 +54,9 @@ impl<'a> Checker<'a> {
             }
         };
         let to = self.branch(to, Want::new(ty, Why::Elements(at)));
+        if matches!(self.types.shape(ty), Some(Type::Char)) {
+            return self.call_library(&["Seq"], "rangeOfChars", &[from, to], span).unwrap_or(from);
+        }
         match self.call_library(&["Seq"], "range", &[from, step, to], span) {
             Some(id) => id,
             None => self.error_expr(span),
@@ -116,8 +119,9 @@ impl<'a> Checker<'a> {
         let element = element.unwrap_or(self.types.known.error);
         match &e.kind {
             E::Paren(inner) => self.in_seq(inner, want),
-            E::Range { .. } => {
-                self.range_collection(e, ast::Collection::List, e.span, Want::new(ty, Why::Nothing))
+            E::Range { from, step, to } => {
+                let range = self.seq_range(from, step.as_deref(), to, e.span);
+                self.coerce(range, Want::new(ty, Why::Nothing))
             }
             E::Yield { value, bang: false } => {
                 let value = self.branch(value, Want::new(element, Why::Nothing));
@@ -184,8 +188,8 @@ impl<'a> Checker<'a> {
         ty: Ty,
         span: Span,
     ) -> ExprId {
-        let source = if let E::Range { .. } = &bare(source).kind {
-            self.range_collection(bare(source), ast::Collection::List, source.span, Want::ANY)
+        let source = if let E::Range { from, step, to } = &bare(source).kind {
+            self.seq_range(from, step.as_deref(), to, source.span)
         } else {
             self.branch(source, Want::ANY)
         };

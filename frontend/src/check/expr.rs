@@ -113,6 +113,9 @@ impl<'a> Checker<'a> {
         if let Some(as_seq) = self.as_sequence(id, expected) {
             return as_seq;
         }
+        if let Some(adapted) = self.as_function_of_list(id, expected) {
+            return adapted;
+        }
         let span = self.span(id);
         self.unify_at(expected, found, span, want.why);
         id
@@ -157,6 +160,30 @@ impl<'a> Checker<'a> {
         let wanted = self.types.make(Type::Named(seq, args));
         self.unify_at(wanted, made, span, Why::Nothing);
         Some(call)
+    }
+
+    /// A function of a sequence where one of a list or array is wanted: `fun xs -> f (xs as a sequence)`.
+    fn as_function_of_list(&mut self, id: ExprId, expected: Ty) -> Option<ExprId> {
+        let Some(&Type::Fun(wanted, _)) = self.types.shape(expected) else { return None };
+        let &Type::Fun(taken, to) = self.types.shape(self.ty(id))? else { return None };
+        if !self.is_sequence(taken) || self.is_sequence(wanted) || self.types.is_var(wanted) {
+            return None;
+        }
+        let span = self.span(id);
+        let found = self.ty(id);
+        let f = self.temp("function", found, span);
+        self.cx.depth += 1;
+        let x = self.temp("value", wanted, span);
+        self.cx.depth -= 1;
+        let value = self.local_expr(x, span);
+        let value = self.as_sequence(value, taken)?;
+        let callee = self.local_expr(f, span);
+        let body = self.push(ExprKind::App(callee, vec![value]), to, span);
+        let ty = self.types.fun(wanted, to);
+        let lambda = self.push(ExprKind::Lambda { params: vec![x], body }, ty, span);
+        let adapted = self.push(ExprKind::Let { local: f, value: id, body: lambda }, ty, span);
+        self.unify_at(expected, ty, span, Why::Nothing);
+        Some(adapted)
     }
 
     /// A call of a library function that syntax stands for.
@@ -713,7 +740,7 @@ impl<'a> Checker<'a> {
     }
 
     /// For a property that is read: the member that writes it, and that member's receiver.
-    fn setter_of(&self, place: ExprId) -> Option<(typed::DefId, Vec<Arg<'a>>)> {
+    pub(crate) fn setter_of(&self, place: ExprId) -> Option<(typed::DefId, Vec<Arg<'a>>)> {
         let ExprKind::App(callee, args) = &self.cx.body[place].kind else { return None };
         let ExprKind::Def(def, _) = self.cx.body[*callee].kind else { return None };
         let setter = self.def_info[def.index()].setter?;

@@ -1,4 +1,4 @@
-//! Loops, ranges, indexing and slices, list and array comprehensions.
+//! Loops, indexing and slices, list and array comprehensions.
 //!
 //! Every loop becomes a `For` over integers or a `While`: over arrays by index, over lists by their cells, over
 //! sequences by pulling. Comprehensions of lists and arrays push onto a local list, which is turned round at the end.
@@ -164,7 +164,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The body under a pattern for one element, which `value` holds.
-    fn element_body(
+    pub(crate) fn element_body(
         &mut self,
         value: ExprId,
         element: Ty,
@@ -323,53 +323,14 @@ impl<'a> Checker<'a> {
         self.push(ExprKind::Let { local: step, value: start, body: loop_ }, known.unit, span)
     }
 
-    fn for_range(
-        &mut self,
-        pattern: &'a Pattern,
-        range: &'a ast::Expr,
-        body: &'a ast::Expr,
-        span: Span,
-        parallel: bool,
-    ) -> ExprId {
-        let E::Range { from, step, to } = &range.kind else { return self.error_expr(span) };
-        let known = self.types.known;
-        if parallel {
-            self.check_parallel(range.span, step.is_some());
-        }
-        let from = self.branch(from, Want::ANY);
-        let ty = self.ty(from);
-        let step = step.as_ref().map(|s| self.branch(s, Want::new(ty, Why::Elements(range.span))));
-        let to = self.branch(to, Want::new(ty, Why::Elements(self.span(from))));
-        self.require_range(ty, range.span);
-        let (local, inner);
-        match &super::decls::strip(pattern).kind {
-            PatternKind::Name(name) if !self.pattern_name_is_case(*name) => {
-                local = self.new_local(name.name, ty, false, name.span);
-                self.bind_name(name.name, Value::Local(local));
-                inner = self.parallel_body(body, parallel);
-            }
-            PatternKind::Wildcard => {
-                local = self.temp("_", ty, pattern.span);
-                inner = self.parallel_body(body, parallel);
-            }
-            _ => {
-                local = self.temp("item", ty, pattern.span);
-                let value = self.local_expr(local, pattern.span);
-                inner = self.element_body(value, ty, pattern, LoopBody::Source(body));
-            }
-        }
-        let step = step.map_or(ForStep::Up, ForStep::By);
-        self.push(ExprKind::For { var: local, from, to, step, parallel, body: inner }, known.unit, span)
-    }
-
-    fn parallel_body(&mut self, body: &'a ast::Expr, parallel: bool) -> ExprId {
+    pub(crate) fn parallel_body(&mut self, body: &'a ast::Expr, parallel: bool) -> ExprId {
         self.cx.parallel_depth += u32::from(parallel);
         let id = self.loop_body(body);
         self.cx.parallel_depth -= u32::from(parallel);
         id
     }
 
-    fn check_parallel(&mut self, span: Span, has_step: bool) {
+    pub(crate) fn check_parallel(&mut self, span: Span, has_step: bool) {
         if self.cx.parallel_depth >= 3 {
             self.diags.push(
                 Diagnostic::error(codes::BAD_KERNEL, span, "`parallel` loops nest up to three deep")
@@ -390,78 +351,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn require_range(&mut self, ty: Ty, span: Span) {
-        self.solve_pending(false);
-        match self.types.shape(ty) {
-            None => {
-                let int = self.types.known.int;
-                let _ = self.types.unify(ty, int);
-            }
-            Some(Type::Int(..) | Type::Error) => {}
-            Some(_) => {
-                let shown = self.show(ty);
-                self.diags.push(
-                    Diagnostic::error(
-                        codes::TYPE_MISMATCH,
-                        span,
-                        format!("a range runs over integers, not over `{shown}`"),
-                    )
-                    .help("run over integers and convert inside: `for i in 0 .. n do let x = float i`"),
-                );
-            }
-        }
-    }
-
-    // --- collections from ranges and comprehensions
-
-    pub(crate) fn bare_range(&mut self, e: &'a ast::Expr, want: Want) -> ExprId {
-        self.diags.push(
-            Diagnostic::error(codes::MISPLACED, e.span, "a range cannot stand here")
-                .help("write a list `[a .. b]`, or use it in `for x in a .. b do`"),
-        );
-        let _ = want;
-        self.error_expr(e.span)
-    }
-
-    /// `[a .. s .. b]`.
-    pub(crate) fn range_collection(
-        &mut self,
-        range: &'a ast::Expr,
-        kind: Collection,
-        span: Span,
-        want: Want,
-    ) -> ExprId {
-        let E::Range { from, step, to } = &range.kind else { return self.error_expr(span) };
-        let from = self.branch(from, Want::ANY);
-        let ty = self.ty(from);
-        let step = step.as_ref().map(|s| self.branch(s, Want::new(ty, Why::Elements(range.span))));
-        let to = self.branch(to, Want::new(ty, Why::Elements(self.span(from))));
-        let known = self.types.known;
-        let is_char = matches!(self.types.shape(ty), Some(Type::Char));
-        if !is_char {
-            self.require_range(ty, range.span);
-        }
-        let index_ty = if is_char { known.int } else { ty };
-        let (from, to) = if is_char {
-            (
-                self.push(ExprKind::Convert(from), known.int, span),
-                self.push(ExprKind::Convert(to), known.int, span),
-            )
-        } else {
-            (from, to)
-        };
-        let collector = self.start_collecting(ty, false, span);
-        let var = self.temp("item", index_ty, range.span);
-        let mut value = self.local_expr(var, range.span);
-        if is_char {
-            value = self.push(ExprKind::Convert(value), known.char, span);
-        }
-        let body = self.push_element(collector, value, range.span);
-        let step = step.map_or(ForStep::Up, ForStep::By);
-        let loop_ = self.push(ExprKind::For { var, from, to, step, parallel: false, body }, known.unit, span);
-        let id = self.collected(collector, loop_, kind, span);
-        self.coerce(id, want)
-    }
+    // --- comprehensions
 
     pub(crate) fn comprehension(
         &mut self,
@@ -491,13 +381,13 @@ impl<'a> Checker<'a> {
         self.coerce(id, want)
     }
 
-    fn start_collecting(&mut self, element: Ty, implicit: bool, span: Span) -> Collector {
+    pub(crate) fn start_collecting(&mut self, element: Ty, implicit: bool, span: Span) -> Collector {
         let ty = self.list_of(element);
         let list = self.new_local(Ustr::from("collected"), ty, true, span);
         Collector { list, element, implicit }
     }
 
-    fn push_element(&mut self, c: Collector, value: ExprId, span: Span) -> ExprId {
+    pub(crate) fn push_element(&mut self, c: Collector, value: ExprId, span: Span) -> ExprId {
         let unit = self.types.known.unit;
         let value = self.coerce(value, Want::new(c.element, Why::Nothing));
         let ty = self.cx.body.locals[c.list.index()].ty;
@@ -506,7 +396,7 @@ impl<'a> Checker<'a> {
         self.push(ExprKind::Assign(c.list, cell), unit, span)
     }
 
-    fn collected(&mut self, c: Collector, run: ExprId, kind: Collection, span: Span) -> ExprId {
+    pub(crate) fn collected(&mut self, c: Collector, run: ExprId, kind: Collection, span: Span) -> ExprId {
         let ty = self.cx.body.locals[c.list.index()].ty;
         let nil = self.push(ExprKind::Union { case: 0, fields: Vec::new() }, ty, span);
         let backwards = self.local_expr(c.list, span);
@@ -613,13 +503,7 @@ impl<'a> Checker<'a> {
         if self.types.is_var(ty) {
             self.solve_pending(false);
         }
-        let [arg] = args else {
-            self.diags.push(
-                Diagnostic::error(codes::NO_OPERATOR, span, "an index has one dimension")
-                    .help("use an array of arrays `a.[i].[j]`, or compute the index: `a.[i * width + j]`"),
-            );
-            return self.error_expr(span);
-        };
+        let [arg] = args else { return self.index_by_several(base, args, span) };
         let at = match arg {
             IndexArg::Slice(from, to) => return self.slice(base, from.as_ref(), to.as_ref(), None, span),
             IndexArg::At(e) => e,
@@ -650,26 +534,62 @@ impl<'a> Checker<'a> {
                 self.error_expr(span)
             }
             Some(_) => {
-                let name = Ident { name: Ustr::from("Item"), span };
-                let errors = self.diags.len();
-                let head = self.member_head(base, name);
-                if self.diags.len() > errors {
-                    self.diags.truncate(errors);
-                    self.branch(at, Want::ANY);
-                    let shown = self.show(ty);
-                    self.diags.push(
-                        Diagnostic::error(
-                            codes::NO_OPERATOR,
-                            span,
-                            format!("a value of type `{shown}` cannot be indexed"),
-                        )
-                        .help("arrays, strings, lists, buffers, native pointers and maps can"),
-                    );
-                    return self.error_expr(span);
+                if let Some(head) = self.item_head(base, span) {
+                    return self.apply(head, vec![super::apply::Arg::Source(at)], span, Want::ANY);
                 }
-                self.apply(head, vec![super::apply::Arg::Source(at)], span, Want::ANY)
+                self.branch(at, Want::ANY);
+                let shown = self.show(ty);
+                self.diags.push(
+                    Diagnostic::error(
+                        codes::NO_OPERATOR,
+                        span,
+                        format!("a value of type `{shown}` cannot be indexed"),
+                    )
+                    .help("arrays, strings, lists, buffers, native pointers and maps can, and types with `member _.Item`"),
+                );
+                self.error_expr(span)
             }
         }
+    }
+
+    /// The member by which a type is indexed.
+    fn item_head(&mut self, base: ExprId, span: Span) -> Option<super::apply::Head<'a>> {
+        let errors = self.diags.len();
+        let head = self.member_head(base, Ident { name: Ustr::from("Item"), span });
+        let found = self.diags.len() == errors;
+        self.diags.truncate(errors);
+        found.then_some(head)
+    }
+
+    /// `m.[i, j]`: only types with a member for it have such an index.
+    fn index_by_several(&mut self, base: ExprId, args: &'a [IndexArg], span: Span) -> ExprId {
+        let mut parts = Vec::with_capacity(args.len());
+        for arg in args {
+            match arg {
+                IndexArg::At(e) => parts.push(self.branch(e, Want::ANY)),
+                IndexArg::Slice(..) => {}
+            }
+        }
+        let is_known = !matches!(self.types.shape(self.ty(base)), Some(Type::Error));
+        if parts.len() == args.len()
+            && is_known
+            && let Some(head) = self.item_head(base, span)
+        {
+            let tys = parts.iter().map(|&p| self.ty(p)).collect();
+            let ty = self.types.make(Type::Tuple(tys));
+            let at = self.span(parts[0]).to(self.span(parts[parts.len() - 1]));
+            let tuple = self.push(ExprKind::Tuple(parts), ty, at);
+            return self.apply(head, vec![super::apply::Arg::Done(tuple)], span, Want::ANY);
+        }
+        if is_known {
+            self.diags.push(
+                Diagnostic::error(codes::NO_OPERATOR, span, "an index has one dimension").help(
+                    "use an array of arrays `a.[i].[j]`, or compute the index: `a.[i * width + j]`; a type of yours \
+                     can have `member m.Item with get (i, j) = ..`",
+                ),
+            );
+        }
+        self.error_expr(span)
     }
 
     /// The element type of what the graph can index itself.
@@ -745,6 +665,11 @@ impl<'a> Checker<'a> {
             return self.slice(base_id, from.as_ref(), to.as_ref(), Some(value), span);
         }
         let place = self.index_of(base_id, args, span);
+        if let Some((setter, mut args)) = self.setter_of(place) {
+            let (callee, ty) = self.use_def(setter, span);
+            args.push(super::apply::Arg::Source(value));
+            return self.call(callee, ty, args, span, Want::ANY);
+        }
         let element = self.ty(place);
         let value = self.branch(value, Want::new(element, Why::Assigned(base.span)));
         let kind = match self.cx.body[place].kind {

@@ -1,6 +1,6 @@
 //! Members of the user's types, and the constructors of classes.
 //!
-//! All members of a group of types are one recursive group: they are declared first, so that each can use the others.
+//! All members of a group of types can use each other: they are declared first, then inferred in the order of the text.
 //! A property is a function of its receiver only; a static one, of unit.
 
 use super::decls::OpenDef;
@@ -17,6 +17,9 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use ustr::Ustr;
 
+/// A declared member: its definition, its type, and whether all its types are written.
+type Declared<'a> = (DefId, TypeDefId, &'a Member, bool);
+
 impl<'a> Checker<'a> {
     pub(crate) fn check_members(&mut self, group: &'a [ast::TypeDef], ids: &[Option<TypeDefId>]) {
         for (def, id) in group.iter().zip(ids) {
@@ -24,7 +27,7 @@ impl<'a> Checker<'a> {
                 self.class_constructor(id, def, params, lets);
             }
         }
-        let mut declared: Vec<(DefId, TypeDefId, &'a Member, bool)> = Vec::new();
+        let mut declared: Vec<Declared<'a>> = Vec::new();
         for (def, id) in group.iter().zip(ids) {
             let Some(id) = *id else { continue };
             for m in &def.members {
@@ -35,20 +38,80 @@ impl<'a> Checker<'a> {
             }
         }
         self.join_accessors(&declared);
-        let mut open = Vec::new();
-        for (def, id, m, full) in declared {
-            self.begin_member(id, m);
-            if full {
-                self.check_member_body(def, id, m);
-            } else {
-                open.push(self.infer_member(def, id, m));
+        self.infer_members(&declared);
+    }
+
+    /// Members are inferred in the order of the text. Each becomes generic as soon as all that it mentions is inferred,
+    /// so that members behind it can use it at several types; one whose types are all written is generic at once, and
+    /// its body is looked at when what it mentions is known.
+    fn infer_members(&mut self, declared: &[Declared<'a>]) {
+        let mut names: FxHashMap<Ustr, Vec<usize>> = FxHashMap::default();
+        for (n, (_, _, m, full)) in declared.iter().enumerate() {
+            if !full {
+                let name = m.name.name;
+                names.entry(name.strip_prefix("set_").map_or(name, Ustr::from)).or_default().push(n);
             }
         }
-        self.close_group(open);
+        let uses: Vec<Vec<usize>> = declared
+            .iter()
+            .map(|(_, _, m, _)| {
+                let mut found: Vec<usize> = super::mentions::names(&m.body)
+                    .into_iter()
+                    .filter_map(|name| names.get(&name))
+                    .flatten()
+                    .copied()
+                    .collect();
+                found.sort_unstable();
+                found.dedup();
+                found
+            })
+            .collect();
+        let mut closed: Vec<bool> = declared.iter().map(|d| d.3).collect();
+        let mut waiting: Vec<(usize, OpenDef)> = Vec::new();
+        let mut bodies: Vec<usize> = Vec::new();
+        for (n, &(def, id, m, full)) in declared.iter().enumerate() {
+            if full {
+                bodies.push(n);
+            } else {
+                self.begin_member(id, m);
+                waiting.push((n, self.infer_member(def, id, m)));
+                self.close_ready(&mut waiting, &uses, &mut closed);
+            }
+            for n in std::mem::take(&mut bodies) {
+                if uses[n].iter().all(|&u| closed[u]) {
+                    let (def, id, m, _) = declared[n];
+                    self.begin_member(id, m);
+                    self.check_member_body(def, id, m);
+                } else {
+                    bodies.push(n);
+                }
+            }
+        }
+    }
+
+    /// Closes the members that mention, directly or through each other, nothing that is still to be inferred.
+    fn close_ready(&mut self, waiting: &mut Vec<(usize, OpenDef)>, uses: &[Vec<usize>], closed: &mut [bool]) {
+        let mut ready: Vec<usize> = waiting.iter().map(|w| w.0).collect();
+        loop {
+            let before = ready.len();
+            let known = ready.clone();
+            ready.retain(|&n| uses[n].iter().all(|u| closed[*u] || known.contains(u)));
+            if ready.len() == before {
+                break;
+            }
+        }
+        if ready.is_empty() {
+            return;
+        }
+        let (group, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(waiting).into_iter().partition(|w| ready.contains(&w.0));
+        *waiting = rest;
+        ready.iter().for_each(|&n| closed[n] = true);
+        self.close_group(group.into_iter().map(|w| w.1).collect());
     }
 
     /// Tells each property that reads which member writes it.
-    fn join_accessors(&mut self, declared: &[(DefId, TypeDefId, &'a Member, bool)]) {
+    fn join_accessors(&mut self, declared: &[Declared<'a>]) {
         let mut readers: FxHashMap<(TypeDefId, Ustr), DefId> = FxHashMap::default();
         for (def, id, m, _) in declared {
             if m.form == ast::MemberForm::Plain {

@@ -31,8 +31,10 @@ mod library;
 mod locals;
 mod loops;
 mod members;
+mod mentions;
 mod ops;
 mod pattern;
+mod ranges;
 mod report;
 mod specialise;
 #[cfg(test)]

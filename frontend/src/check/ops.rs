@@ -52,11 +52,11 @@ impl Pending {
     }
 }
 
-/// A constraint of an `inline` function: the operation on a type of its parameters.
-#[derive(Clone, Copy, Debug)]
+/// A constraint of an `inline` function: the operation on types of its parameters, and the result's.
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Stored {
     pub prim: Prim,
-    pub ty: Ty,
+    pub types: [Ty; 3],
 }
 
 enum Solved {
@@ -352,6 +352,9 @@ impl<'a> Checker<'a> {
             Task::Prim(prim @ (Prim::Add | Prim::Sub | Prim::Mul | Prim::Div | Prim::Rem)) => {
                 self.solve_arithmetic(prim, p, last)
             }
+            Task::Stored(prim @ (Prim::Add | Prim::Sub | Prim::Mul | Prim::Div | Prim::Rem)) => {
+                self.solve_arithmetic(prim, p, last)
+            }
             Task::Prim(prim) => self.solve_unary(prim, p, last),
             Task::Convert => self.solve_convert(p, last),
             Task::Class(class, letter) => self.solve_class(class, letter, p, last),
@@ -413,6 +416,8 @@ impl<'a> Checker<'a> {
                         Solved::Done
                     }
                     _ if !last => Solved::Wait,
+                    // The units of a product differ from those of its factors.
+                    _ if multiplies && self.keeps_units() => Solved::Wait,
                     _ if self.cx.is_inline => {
                         let _ = self.types.unify(p.a, p.b);
                         let _ = self.types.unify(p.a, p.result);
@@ -507,7 +512,16 @@ impl<'a> Checker<'a> {
             return Solved::Done;
         };
         let op = ast::Ident { name, span: p.span };
-        let Some(expr) = p.expr else { return Solved::Done };
+        let Some(expr) = p.expr else {
+            // At a use of an `inline` function: only the types are of interest.
+            let (_, ty) = self.value_expr(value, op);
+            let given = if is_unary { p.a } else { self.types.make(Type::Tuple(operands.to_vec())) };
+            if let Some((taken, result)) = self.types.as_fun(ty) {
+                self.unify_at(taken, given, p.span, Why::Nothing);
+                self.unify_at(p.result, result, p.span, Why::Nothing);
+            }
+            return Solved::Done;
+        };
         let ExprKind::Prim(_, args) = self.cx.body[expr].kind.clone() else { return Solved::Done };
         let span = self.span(expr);
         let (kind, ty) = self.operator_call(value, &args, op, span);
@@ -516,9 +530,19 @@ impl<'a> Checker<'a> {
         Solved::Done
     }
 
+    /// Whether a product in an `inline` function has a type of its own, which each use finds out. Where the type
+    /// parameters are declared there is none for it: it has its factors' type.
+    fn keeps_units(&self) -> bool {
+        self.cx.is_inline && self.cx.params.is_empty() && !self.cx.rigid
+    }
+
     /// A type parameter as operand: fine in `inline` code, whose constraints go to its uses.
     fn on_parameter(&mut self, prim: Prim, p: Pending) -> Solved {
         if self.cx.is_inline {
+            let open = |ty: Ty| matches!(self.types.shape(ty), None | Some(Type::Param(_)));
+            if matches!(prim, Prim::Mul | Prim::Div) && self.keeps_units() && open(p.a) && open(p.b) {
+                return Solved::Wait;
+            }
             let param = if self.types.is_var(p.a) { p.b } else { p.a };
             for ty in p.types() {
                 if prim != Prim::Shl && prim != Prim::Shr || ty != p.b {
@@ -778,9 +802,9 @@ impl<'a> Checker<'a> {
         let mut kept: Vec<Stored> = Vec::new();
         for p in std::mem::take(&mut self.cx.pending) {
             let (Task::Prim(prim) | Task::Stored(prim)) = p.task else { continue };
-            let ty = self.types.zonk(p.a);
-            if !kept.iter().any(|k| k.prim == prim && k.ty == ty) {
-                kept.push(Stored { prim, ty });
+            let stored = Stored { prim, types: p.types().map(|t| self.types.zonk(t)) };
+            if !kept.contains(&stored) {
+                kept.push(stored);
             }
         }
         self.def_info[def.index()].constraints = kept;
@@ -790,9 +814,9 @@ impl<'a> Checker<'a> {
         if self.def_info[def.index()].constraints.is_empty() {
             return;
         }
-        for Stored { prim, ty } in self.def_info[def.index()].constraints.clone() {
-            let a = self.types.instantiate(ty, args);
-            self.try_or_wait(Pending { task: Task::Stored(prim), expr: None, a, b: a, result: a, span });
+        for Stored { prim, types } in self.def_info[def.index()].constraints.clone() {
+            let [a, b, result] = types.map(|t| self.types.instantiate(t, args));
+            self.try_or_wait(Pending { task: Task::Stored(prim), expr: None, a, b, result, span });
         }
     }
 
@@ -800,14 +824,6 @@ impl<'a> Checker<'a> {
         let class = Self::class_of(prim);
         match self.types.shape(p.a).cloned() {
             Some(Type::Error) => Solved::Done,
-            Some(Type::String) if prim == Prim::Add => Solved::Done,
-            Some(Type::Int(_, m) | Type::Float(_, m)) if matches!(prim, Prim::Mul | Prim::Div) => {
-                // The product has the operands' type: only a number without unit does.
-                if let Err(clash) = self.types.unify_measures(&m, &Measure::default()) {
-                    self.mismatch(p.a, p.a, p.span, Why::Nothing, clash);
-                }
-                Solved::Done
-            }
             Some(shape) if self.in_class(&shape, class) => Solved::Done,
             Some(Type::Named(..)) => {
                 let name = Ustr::from(prim_name(prim));

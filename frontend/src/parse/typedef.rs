@@ -397,12 +397,12 @@ impl Parser<'_, '_, '_> {
             if !writes && matches!(params.as_slice(), [p] if p.kind == PatternKind::Lit(Lit::Unit)) {
                 params.clear();
             }
-            if writes && params.len() != 1 {
+            if params.len() > 1 + usize::from(writes) || writes && params.is_empty() {
                 self.unsupported(
                     codes::NO_MEMBER_FORM,
                     word.span,
-                    "a property with an index is outside the subset",
-                    "write a method: `member this.Set (index, value) = ...`",
+                    "a property takes at most one index, and `set` the value behind it",
+                    "write several indices as a tuple: `with get (i, j) = .. and set (i, j) v = ..`",
                 );
                 return self.skip_rest_of_decl();
             }
