@@ -80,15 +80,15 @@ pub fn run(job: &Job) -> Result<Answer, Failure> {
     let output = child.wait_with_output().map_err(|e| bug(format!("the back end was lost: {e}")))?;
     let _ = writer.join();
     let said = reader.join().unwrap_or_default();
+    // A back end that found a bug says so in its answer, and ends with an error.
+    let answer = postcard::from_bytes::<Answer>(&output.stdout);
+    if let Ok(Answer { bug: Some(text), .. }) = &answer {
+        return Err(bug(text.clone()));
+    }
     if !output.status.success() {
         return Err(bug(format!("the back end ended with {}: {}", output.status, last_lines(&said))));
     }
-    let answer: Answer = postcard::from_bytes(&output.stdout)
-        .map_err(|e| bug(format!("the back end's answer cannot be read ({e}): {}", last_lines(&said))))?;
-    match answer.bug {
-        Some(text) => Err(bug(text)),
-        None => Ok(answer),
-    }
+    answer.map_err(|e| bug(format!("the back end's answer cannot be read ({e}): {}", last_lines(&said))))
 }
 
 fn bug(text: String) -> Failure {

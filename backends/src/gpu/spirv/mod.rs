@@ -110,7 +110,7 @@ fn lower(psg: &Psg, kernel: KernelId, phase: &Phase, (name, tiles): (&str, bool)
     let mut writer = Writer::new(psg);
     writer.at(span);
     let tiles = phase.body.filter(|_| tiles).map(|body| tile::Tiles::of(psg, body)).unwrap_or_default();
-    let plan = phase.body.map(|body| own::Plan::of(psg, body)).unwrap_or_default();
+    let plan = phase.body.map(|body| own::Plan::of(psg, body, &tiles)).unwrap_or_default();
     let mut cx = Lowering {
         psg,
         writer,

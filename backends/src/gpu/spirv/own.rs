@@ -30,7 +30,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn of(psg: &Psg, body: RegionId) -> Self {
+    pub fn of(psg: &Psg, body: RegionId, tiles: &super::tile::Tiles) -> Self {
         let mut plan = Self::default();
         let mut counters: FxHashMap<NodeId, NodeId> = FxHashMap::default();
         let mut accesses = Vec::new();
@@ -69,7 +69,7 @@ impl Plan {
                 plan.single.insert(array);
             }
         }
-        plan.find_lanes(psg, body);
+        plan.find_lanes(psg, body, tiles);
         plan
     }
 
@@ -99,10 +99,10 @@ impl Plan {
     }
 
     /// An element of a four can be accessed alone; one of eight cannot, since it shares a word with its neighbour.
-    fn find_lanes(&mut self, psg: &Psg, body: RegionId) {
+    fn find_lanes(&mut self, psg: &Psg, body: RegionId, tiles: &super::tile::Tiles) {
         let mut regions = vec![body];
         psg.walk_region(body, &mut |node| regions.extend(psg.nodes[node].regions.iter().copied()));
-        let multiplied = super::tile::Tiles::of(psg, body).operations(psg);
+        let multiplied = tiles.operations(psg);
         let mut alone: FxHashSet<NodeId> = FxHashSet::default();
         for region in regions {
             let quads = super::quads::find(psg, region);
